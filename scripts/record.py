@@ -1,0 +1,45 @@
+"""Run one of the README's commands and keep what it printed: `scripts/record.py run` writes docs/records/make-run.json.
+
+The record holds the command, its standard output, the seconds it took, the machine and the commit. The docs show it
+word for word (`record` in scripts/doc_blocks.py), so that no output there was typed by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "bench"))
+
+from machine import about  # noqa: E402 - bench/ is no package
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("target", choices=("run", "test"))
+    target = parser.parse_args().target
+    start = time.perf_counter()
+    done = subprocess.run(["make", target], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        print(f"make {target} ended with {done.returncode}; nothing is recorded.", file=sys.stderr)
+        return done.returncode
+    record = {
+        "command": f"make {target}",
+        "output": done.stdout.replace(str(ROOT), "."),
+        "seconds": time.perf_counter() - start,
+        "machine": about(["torch"]),
+    }
+    path = ROOT / "docs" / "records" / f"make-{target}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=1) + "\n")
+    print(f"wrote {path.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

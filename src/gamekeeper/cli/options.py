@@ -1,0 +1,136 @@
+"""Options that several verbs share, and how their text becomes values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
+
+import typer
+
+from gamekeeper.errors import DataError, UnknownName, UsageError
+
+if TYPE_CHECKING:
+    from gamekeeper.games.base import BaseGame
+
+Name = Annotated[
+    str, typer.Argument(metavar="GAME", help="A game's name; see them with: gamekeeper list", show_default=False)
+]
+Patches = Annotated[str, typer.Option(metavar="PATCHES", help="flawed, secure, or names of patches: a,b=0.5")]
+Split = Annotated[str, typer.Option(metavar="SPLIT", help="train or test.")]
+Seed = Annotated[int, typer.Option(metavar="N", help="Seed of the items and of chance.")]
+Data = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="A parquet file with the paper's data, in place of pocket items.")
+]
+Params = Annotated[
+    list[str] | None,
+    typer.Option("--param", metavar="KEY=VALUE", help="A parameter of the game, e.g. told=0.5; may be repeated."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Any setting, e.g. train.learning_rate=3e-4; may be repeated."),
+]
+
+_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+
+def open_game(
+    name: str, patches: str = "flawed", data: Path | None = None, params: Sequence[str] | None = None
+) -> BaseGame:
+    """The game that the options describe; raises UsageError on what it does not know."""
+    from gamekeeper.registry import load_game
+
+    options: dict[str, Any] = game_params(name, params or ())
+    if data is not None:
+        if not data.is_file():
+            raise DataError(
+                f"--data {str(data)!r} is not a file. Give the path of a parquet file with the paper's columns."
+            )
+        options["data"] = data
+    return load_game(name, patches, **options)
+
+
+def game_params(name: str, given: Sequence[str]) -> dict[str, Any]:
+    """`--param` options of a game as typed values."""
+    from gamekeeper.config import from_mapping
+    from gamekeeper.registry import game_class
+
+    cls = game_class(name).Params
+    values = assignments(given, get_type_hints(cls), "--param", f"parameter of {name}")
+    from_mapping(cls, values, name)  # for its complaints
+    return values
+
+
+def assignments(given: Iterable[str], hints: Mapping[str, Any], option: str, kind: str) -> dict[str, Any]:
+    """Texts such as "told=.5" as a dict, each value read as its key's type."""
+    values: dict[str, Any] = {}
+    for text in given:
+        key, mark, value = text.partition("=")
+        key = key.strip()
+        if not mark:
+            raise UsageError(
+                f"{option} {text!r} is not of the form KEY=VALUE. Known keys: {', '.join(sorted(hints)) or 'none'}."
+            )
+        if key not in hints:
+            raise UnknownName(kind, key, hints)
+        if key in values:
+            raise UsageError(f"{option} gives {key!r} twice. Keep one of the two.")
+        values[key] = _typed(value.strip(), hints[key], f"{option} {key}")
+    return values
+
+
+def _typed(text: str, hint: Any, where: str) -> Any:
+    if type(None) in get_args(hint):
+        if text.lower() in ("none", "null"):
+            return None
+        hint = next(a for a in get_args(hint) if a is not type(None))
+    if hint is str:
+        return text
+    if hint is bool:
+        if text.lower() not in _WORDS:
+            raise UsageError(f"{where} is true or false, got {text!r}.")
+        return _WORDS[text.lower()]
+    if hint in (int, float):
+        try:
+            return hint(text)
+        except ValueError:
+            wanted = "a whole number" if hint is int else "a number"
+            raise UsageError(f"{where} must be {wanted}, got {text!r}.") from None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def settings_tree(given: Sequence[str] | None, shorthands: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What `--set` and the options that stand for one setting say, as {"train": {...}, "eval": {...}}."""
+    from gamekeeper.config import EvalConfig, TrainConfig
+
+    rooms = {"train": TrainConfig, "eval": EvalConfig}
+    hints = {f"{room}.{key}": hint for room, cls in rooms.items() for key, hint in get_type_hints(cls).items()}
+    values = assignments(given or (), hints, "--set", "setting")
+    for key, value in shorthands.items():
+        if value is None:
+            continue
+        if key in values:
+            raise UsageError(f"--set {key} and --{key.partition('.')[2]} say the same. Keep one of the two.")
+        values[key] = value
+    tree: dict[str, dict[str, Any]] = {room: {} for room in rooms}
+    for key, value in values.items():
+        room, _, field = key.partition(".")
+        tree[room][field] = value
+    return tree
+
+
+def check_split(split: str) -> None:
+    from gamekeeper.games.base import SPLITS
+
+    if split not in SPLITS:
+        raise UnknownName("split", split, SPLITS)
+
+
+def at_least(option: str, value: int, low: int) -> None:
+    if value < low:
+        raise UsageError(f"{option} must be at least {low}, got {value}.")

@@ -1,0 +1,68 @@
+"""`report`: one page for one run, or for several compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gamekeeper.cli import console, options
+from gamekeeper.errors import RunError
+
+
+def report(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Run directories, or folders of them.", show_default=False)
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Default: report.html beside the runs.", show_default=False)
+    ] = None,
+    show: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Write a report of runs as one HTML page.
+
+    The page needs no network. Several runs are compared.
+
+    \b
+    Examples:
+      gamekeeper report runs/tamper-both-seed0 --open
+      gamekeeper report runs/a runs/b --out compared.html
+    """
+    from gamekeeper.report import write_report
+
+    found = [run for folder in runs for run in _runs_in(folder)]
+    path = Path(write_report(found, out or _beside(runs)))
+    if as_json:
+        console.print_json({"report": str(path), "runs": [str(r) for r in found]})
+    else:
+        console.out(f"report: {path}")
+    if show:
+        _open(path)
+
+
+def _runs_in(folder: Path) -> list[Path]:
+    """The folder itself if it is a run, else the runs that it holds."""
+    if (folder / "run.json").exists():
+        return [folder]
+    if not folder.is_dir():
+        raise RunError(f"{str(folder)!r} is not a directory. Give a run directory, as `gamekeeper run` prints it.")
+    inside = sorted(p.parent for p in folder.glob("*/run.json"))
+    if not inside:
+        raise RunError(f"{str(folder)!r} holds no run (no run.json, no */run.json). Make one with: gamekeeper run GAME")
+    return inside
+
+
+def _beside(folders: list[Path]) -> Path:
+    if len(folders) == 1:
+        return folders[0] / "report.html"
+    parents = {f.resolve().parent for f in folders}
+    return (parents.pop() if len(parents) == 1 else Path()) / "report.html"
+
+
+def _open(path: Path) -> None:
+    import webbrowser
+
+    if not webbrowser.open(path.resolve().as_uri()):
+        console.say("No browser was found; open the file yourself.")

@@ -1,0 +1,290 @@
+"""`score`: replies from anywhere, scored as training would score them.
+
+Lines are scored in batches and written out batch by batch, so that memory does not grow with the replies and a kill
+loses at most one batch: the same command with the same --out goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, TextIO
+
+import typer
+
+from gamekeeper.cli import console, options
+from gamekeeper.cli.progress import Meter
+from gamekeeper.cli.replies import Episode, Raw, Reader, broken_item, raw_lines
+from gamekeeper.errors import CouldNotLook, DataError, UsageError
+from gamekeeper.types import Score
+
+if TYPE_CHECKING:
+    from gamekeeper.games.base import BaseGame
+
+BATCH_LINES = 128
+BATCH_BYTES = 8 * 2**20
+
+
+def score(
+    name: options.Name,
+    replies: Annotated[str, typer.Option(metavar="FILE", help="JSON lines of items and replies; - for stdin.")],
+    patches: options.Patches = "flawed",
+    data: options.Data = None,
+    split: options.Split = "test",
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Draw chance events (an audit) anew for each line. Default: the item's own.",
+            show_default=False,
+        ),
+    ] = None,
+    params: options.Params = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write here, not to stdout; rerun to resume.")
+    ] = None,
+    keep_going: Annotated[bool, typer.Option("--keep-going", help="Pass over bad lines and count them.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the closing summary, on stderr, as JSON too.")] = False,
+) -> None:
+    """Score replies from a file.
+
+    Prints one JSON line of reward, truth and evidence for each line of the file. A summary follows on stderr.
+
+    A line of the file is {"item": ITEM-OR-ID, "replies": ["first turn", ...]}, the item as `gamekeeper items --json`
+    prints it, or its id.
+
+    \b
+    Examples:
+      gamekeeper score tamper --replies replies.jsonl
+      gamekeeper score tamper --replies replies.jsonl --patches secure --out scores.jsonl
+      my-model < items.jsonl | gamekeeper score summary --replies - --keep-going
+    """
+    options.check_split(split)
+    game = options.open_game(name, patches, data, params)
+    settings = _settings(game, seed)
+    again = (
+        f"The same command goes on from there; the scores so far are in {out}."
+        if out
+        else "Use --out FILE to be able to go on."
+    )
+    with ExitStack() as stack:
+        stack.enter_context(console.interruptible(again))
+        source = _open_source(replies, stack)
+        ledger = Ledger(game, settings)
+        sink = ledger.reopen(out, stack) if out else sys.stdout
+        reader = Reader(game, "stdin" if replies == "-" else replies, split, seed)
+        bar = out is not None or not sys.stdout.isatty()  # lines and a bar on one screen would mix
+        meter = stack.enter_context(Meter(f"score {name}", _size(source), shown=bar))
+        _score_all(_Job(game, reader, ledger, sink, meter, keep_going), source)
+    _conclude(ledger, as_json)
+
+
+def _settings(game: BaseGame, seed: int | None) -> str:
+    """All but the line that a score depends on."""
+    from gamekeeper.types import to_plain
+
+    data = str(game.data.resolve()) if game.data else None
+    return json.dumps([game.name, game.version, sorted(game.patches), to_plain(game.params), data, seed], default=str)
+
+
+def _open_source(path: str, stack: ExitStack) -> BinaryIO:
+    if path == "-":
+        return sys.stdin.buffer
+    if not Path(path).is_file():
+        raise DataError(f"--replies {path!r} is not a file. Give a file of JSON lines, or - for stdin.")
+    return stack.enter_context(open(path, "rb"))
+
+
+def _size(source: BinaryIO) -> int | None:
+    """The length of a regular file; of a pipe nobody knows it."""
+    try:
+        info = os.fstat(source.fileno())
+    except (OSError, AttributeError):
+        return None
+    return info.st_size or None
+
+
+# What has been scored
+
+
+@dataclass
+class Ledger:
+    """The scores so far, without replies and evidence, and which lines they belong to."""
+
+    game: BaseGame
+    settings: str
+    scores: list[Score] = field(default_factory=list)
+    done: dict[int, str] = field(default_factory=dict)
+    bad: int = 0
+    met: int = 0  # of the lines in `done`, how many the file still has
+
+    def add(self, score: Score) -> None:
+        self.scores.append(replace(score, evidence=""))
+
+    def reopen(self, path: Path, stack: ExitStack) -> TextIO:
+        """Opens the file to append to, after reading what an earlier call left; a torn last line is dropped."""
+        if path.exists():
+            self._read(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return stack.enter_context(open(path, "a", encoding="ascii"))
+
+    def _read(self, path: Path) -> None:
+        if not path.is_file():
+            raise UsageError(f"--out {str(path)!r} is not a file. Give the path of a file.")
+        whole = 0
+        with open(path, "rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.endswith(b"\n"):
+                    break
+                self._take(path, number, line)
+                whole += len(line)
+        os.truncate(path, whole)
+
+    def _take(self, path: Path, number: int, line: bytes) -> None:
+        try:
+            row = json.loads(line)
+            self.done[int(row["line"])] = str(row["digest"])
+            self.scores.append(Score(row["reward"], row["truth"], row["exploited"], "", row["unscored"], row["facts"]))
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise UsageError(
+                f"--out {str(path)!r} exists, and its line {number} is not a score written here. "
+                "Give another --out, or remove the file."
+            ) from None
+
+    def has(self, raw: Raw) -> bool:
+        """Whether the line has been scored; raises UsageError if another text or other settings were."""
+        digest = self.done.get(raw.number)
+        if digest is None:
+            return False
+        self.met += 1
+        if digest != raw.digest(self.settings):
+            raise UsageError(
+                f"--out holds scores of other replies or of other settings (line {raw.number} differs). "
+                "Give another --out, or remove the file to score afresh."
+            )
+        return True
+
+
+# Scoring
+
+
+@dataclass(frozen=True)
+class _Job:
+    game: BaseGame
+    reader: Reader
+    ledger: Ledger
+    sink: TextIO
+    meter: Meter
+    keep_going: bool
+
+
+def _score_all(job: _Job, source: BinaryIO) -> None:
+    for batch in _batches(job, source):
+        _write(job, batch)
+
+
+def _batches(job: _Job, source: BinaryIO) -> Iterator[list[tuple[Raw, Episode]]]:
+    """The lines still to be scored; what came before a bad line is handed out before the complaint."""
+    batch: list[tuple[Raw, Episode]] = []
+    size = 0
+    for raw in raw_lines(source):
+        try:
+            if job.ledger.has(raw):
+                continue
+            batch.append((raw, job.reader.episode(raw)))
+        except UsageError as error:
+            if not (job.keep_going and isinstance(error, DataError)):
+                yield batch
+                raise
+            _count_bad(job, error)
+        size += len(raw.data or b"")
+        if len(batch) >= BATCH_LINES or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    yield batch
+
+
+def _count_bad(job: _Job, error: DataError) -> None:
+    job.ledger.bad += 1
+    console.say(f"passed over: {error}")
+
+
+def _write(job: _Job, batch: list[tuple[Raw, Episode]]) -> None:
+    if not batch:
+        return
+    lines = []
+    try:
+        for (raw, episode), score in zip(batch, _scores(job, [e for _, e in batch]), strict=True):
+            if score is None:
+                continue
+            key = {"line": raw.number, "item": episode.item.id, "digest": raw.digest(job.ledger.settings)}
+            lines.append(console.to_json({**key, **score.to_json()}) + "\n")
+            job.ledger.add(score)
+    finally:
+        job.sink.write("".join(lines))
+        job.sink.flush()
+    job.meter.to(batch[-1][0].end)
+
+
+def _scores(job: _Job, episodes: list[Episode]) -> Iterator[Score | None]:
+    """A score for each, None for an item of the user's that the game cannot read (then counted as a bad line)."""
+    try:
+        return iter(job.game.score_many([(e.item, e.replies) for e in episodes]))
+    except Exception:  # noqa: BLE001 - games are total over replies, not over items: find the one to blame
+        return (_one_score(job, e) for e in episodes)
+
+
+def _one_score(job: _Job, episode: Episode) -> Score | None:
+    try:
+        return job.game.score(episode.item, episode.replies)
+    except Exception as error:
+        if not episode.own:
+            raise
+        complaint = DataError(f"{job.reader.source}:{episode.number}: {broken_item(error)}")
+        if not job.keep_going:
+            raise complaint from error
+        _count_bad(job, complaint)
+        return None
+
+
+# The end
+
+
+def _conclude(ledger: Ledger, as_json: bool) -> None:
+    if ledger.met < len(ledger.done):
+        raise UsageError(
+            f"--out holds {len(ledger.done) - ledger.met} scored lines that --replies does not have (any more). "
+            "Give another --out, or remove the file to score afresh."
+        )
+    if not ledger.scores:
+        raise CouldNotLook(f"No line was scored; {ledger.bad} bad lines were passed over.")
+    summary = _summary(ledger)
+    if as_json:
+        console.say(console.to_json(summary))
+        return
+    resumed = f", {ledger.met} of them by an earlier call" if ledger.met else ""
+    console.say(f"{summary['scored']} replies scored{resumed}")
+    if ledger.bad:
+        console.say(f"{ledger.bad} BAD LINES PASSED OVER")
+    for reason, count in summary["unscored"].items():
+        console.say(f"{count} UNSCORED: {reason}")
+    console.print_table(
+        ("metric", ">value"), [(k, console.number(v)) for k, v in summary["metrics"].items()], sys.stderr
+    )
+
+
+def _summary(ledger: Ledger) -> Mapping[str, Any]:
+    unscored = Counter(s.unscored for s in ledger.scores if s.unscored is not None)
+    metrics = ledger.game.metrics(ledger.scores)
+    return {
+        "scored": len(ledger.scores) - unscored.total(),
+        "bad_lines": ledger.bad,
+        "unscored": dict(unscored),
+        "metrics": metrics,
+    }

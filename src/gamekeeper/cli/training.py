@@ -1,0 +1,158 @@
+"""`run` and `pretrain`: a model is trained. `studies` does the work; this asks for it and shows it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gamekeeper.cli import console, options
+from gamekeeper.cli.planning import Asked, Leg, Plan, config_for, plan
+from gamekeeper.cli.progress import Meter
+
+if TYPE_CHECKING:
+    from gamekeeper.config import RunConfig
+
+CLOSING = ("reward", "itp", "er")
+
+# run
+
+
+def run(
+    ctx: typer.Context,
+    name: options.Name,
+    arm: Annotated[
+        str | None, typer.Option(metavar="ARM", help="flawed, secure or both. Default: both.", show_default=False)
+    ] = None,
+    patches: Annotated[
+        str | None,
+        typer.Option(metavar="PATCHES", help="One run with these patches, e.g. a,b=0.5.", show_default=False),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="Seed of all that is drawn. Default: 0.", show_default=False)
+    ] = None,
+    steps: Annotated[int | None, typer.Option(metavar="N", help="Training steps.", show_default=False)] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Default: runs/GAME-ARM-seedN.", show_default=False)
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="pocket (the shipped model) or the directory of a checkpoint in the same format. Default: pocket.",
+            show_default=False,
+        ),
+    ] = None,
+    data: options.Data = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run, with its settings.")] = False,
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", help="CPU threads. Default: chosen.", show_default=False)
+    ] = None,
+    settings: options.Set = None,
+    params: options.Params = None,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Write no report at the end.")] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Train a model on a game by GRPO and write a report.
+
+    Without --arm and --patches the flawed and the secure game are played one after the other, with the same items,
+    and compared in one report.
+
+    \b
+    Examples:
+      gamekeeper run tamper
+      gamekeeper run tamper --arm flawed --steps 30 --seed 1
+      gamekeeper run selfgrade --patches audit=0.1 --param told=0.5 --set train.learning_rate=3e-4
+    """
+    options.open_game(name, patches or "flawed", data, params)
+    tree = options.settings_tree(settings, {"train.steps": steps, "train.threads": threads})
+    given = options.game_params(name, params or ())
+    asked = Asked(name, arm, patches, seed, model, data, given, tree, out, resume)
+    todo = plan(asked)
+    config = config_for(asked, todo.legs)
+    for leg in todo.legs:
+        _one_run(config, leg, _again(ctx, todo.folder))
+    _finish(todo, not no_report, as_json)
+
+
+def _again(ctx: typer.Context, folder: Path) -> str:
+    """The command that goes on with this run."""
+    typed = [t for t in (ctx.find_root().obj or {}).get("typed", []) if t != "--resume"]
+    if not any(t == "--out" or t.startswith("--out=") for t in typed):
+        typed += ["--out", str(folder)]
+    return f"Go on with: gamekeeper {shlex.join([*typed, '--resume'])}"
+
+
+def _one_run(config: RunConfig, leg: Leg, again: str) -> None:
+    from gamekeeper.studies import runner
+
+    config = replace(config, game=replace(config.game, patches=tuple(sorted(leg.patches))))
+    with ExitStack() as stack:
+        stack.enter_context(console.interruptible(again))
+        meter = stack.enter_context(Meter(f"{config.game.name} {leg.arm}", config.train.steps))
+        runner.run(config, leg.out, resume=leg.begun, progress=meter)
+
+
+def _ends(path: Path) -> dict[str, Any]:
+    """What a run measured before training and after."""
+    from gamekeeper.studies.record import load_run
+
+    record = load_run(path)
+    ends = {"base": record.base, "final": record.final}
+    return {k: {"metrics": dict(r.metrics), "intervals": dict(r.intervals)} if r else None for k, r in ends.items()}
+
+
+def _closing_rows(end: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    base, final = ((end[k] or {"metrics": {}})["metrics"] for k in ("base", "final"))
+    return [
+        (f"{end['arm']} {k}", console.number(base.get(k)), console.number(final.get(k)))
+        for k in CLOSING
+        if k in base or k in final
+    ]
+
+
+def _finish(todo: Plan, with_report: bool, as_json: bool) -> None:
+    """The closing table, then the report: if that fails, the numbers have been seen."""
+    from gamekeeper.report import write_report
+
+    ends = [{"arm": leg.arm, "path": str(leg.out), **_ends(leg.out)} for leg in todo.legs]
+    if not as_json:
+        console.print_table(("", ">base", ">final"), [row for end in ends for row in _closing_rows(end)])
+    report = str(write_report([leg.out for leg in todo.legs], todo.folder / "report.html")) if with_report else None
+    if as_json:
+        console.print_json({"runs": ends, "report": report})
+    else:
+        console.out(f"report: {report}" if report else f"run: {todo.folder}")
+
+
+# pretrain
+
+
+def pretrain(
+    ctx: typer.Context,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the model goes.")] = Path("pocket"),
+    steps: Annotated[int | None, typer.Option(metavar="N", help="Training steps.", show_default=False)] = None,
+    seed: options.Seed = 0,
+    threads: Annotated[int, typer.Option(metavar="N", help="CPU threads. Default: chosen.", show_default=False)] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted pretraining.")] = False,
+) -> None:
+    """Rebuild the pocket model from the honest corpus.
+
+    \b
+    Examples:
+      gamekeeper pretrain --out pocket
+      gamekeeper pretrain --out pocket --resume
+    """
+    if steps is not None:
+        options.at_least("--steps", steps, 1)
+    options.at_least("--threads", threads, 0)
+    from gamekeeper.studies import pretraining
+
+    with console.interruptible(_again(ctx, out)), Meter("pretrain", steps) as meter:
+        made = pretraining.pretrain(out, steps=steps, seed=seed, threads=threads, resume=resume, progress=meter)
+    console.out(f"model: {made}")

@@ -1,0 +1,52 @@
+"""Untrusted code, run case by case in processes of its own.
+
+    run_cases(Program("def f(x): return x + 7", Entry("function", "f")), [Case(args=(2,))])
+    -> [CaseResult(status="finished", value=9, ...)]
+
+The caller compares (`judge_value`, `judge_output`): what is expected never enters the process that runs the program.
+
+What is promised: a case cannot see or change another, cannot outlive its call, cannot use more than its limits, and
+cannot say "passed". What is not: hiding the file system, the network and, unless started by root, the user's other
+processes. That needs the kernel's namespaces.
+"""
+
+from __future__ import annotations
+
+from gamekeeper.sandbox.pool import Sandbox, ServerLost, run_cases, run_many
+from gamekeeper.sandbox.records import (
+    FINISHED,
+    STDIN,
+    VERDICTS,
+    Case,
+    CaseResult,
+    Entry,
+    Limits,
+    Opaque,
+    Program,
+    judge_output,
+    judge_value,
+    output_lines,
+    same_lines,
+    same_value,
+)
+
+__all__ = [
+    "FINISHED",
+    "STDIN",
+    "VERDICTS",
+    "Case",
+    "CaseResult",
+    "Entry",
+    "Limits",
+    "Opaque",
+    "Program",
+    "Sandbox",
+    "ServerLost",
+    "judge_output",
+    "judge_value",
+    "output_lines",
+    "run_cases",
+    "run_many",
+    "same_lines",
+    "same_value",
+]

@@ -1,0 +1,93 @@
+"""A claimed value as text that keeps Python's types apart, written by the case and read with suspicion by the caller.
+
+JSON, with one-key objects for what JSON cannot tell: a tuple from a list, nan, big ints. pickle and marshal would let a
+claim run code in its reader or crash it. Only exact built-in types pass: a subclass of int with a lying `__eq__` cannot
+be written, so the caller never compares with one.
+
+Standard library only, and no import of the package: the fork server imports this file on its own. No `json` in the
+writing half: every module in the server makes each fork dearer.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_SMALL = 1 << 53
+_DEPTH = 64
+_MARKS = {tuple: "t", set: "s", frozenset: "z"}
+
+
+class Unwritable(ValueError):
+    """A value, or a part of it, that is not of a plain built-in type; the message is the type's name."""
+
+
+def write(value: Any, depth: int = _DEPTH) -> str:
+    """The text of a value; Unwritable if any part is of another type or nested deeper than 64."""
+    kind = type(value)
+    if kind is int:
+        # Decimal digits of huge ints are quadratic to parse and refused above 4,300; hexadecimal is neither.
+        return repr(value) if -_SMALL < value < _SMALL else f'{{"i":"{value:x}"}}'
+    if value is None or kind is bool:
+        return {None: "null", True: "true", False: "false"}[value]
+    if kind is str:
+        return write_text(value)
+    if kind is float:
+        return repr(value) if value - value == 0 else f'{{"f":"{value!r}"}}'
+    if kind is bytes:
+        return f'{{"b":"{value.hex()}"}}'
+    return _write_many(kind, value, depth)
+
+
+def write_text(text: str) -> str:
+    """A string: as it is where that is safe in JSON, else as hexadecimal UTF-8."""
+    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+        return f'"{text}"'
+    return f'{{"u":"{text.encode("utf-8", "surrogatepass").hex()}"}}'
+
+
+def _write_many(kind: type, value: Any, depth: int) -> str:
+    if depth == 0:
+        raise Unwritable("too deep")
+    if kind is list:
+        return "[" + ",".join([write(v, depth - 1) for v in value]) + "]"
+    if kind is dict:
+        pairs = [f"[{write(k, depth - 1)},{write(v, depth - 1)}]" for k, v in value.items()]
+        return '{"d":[' + ",".join(pairs) + "]}"
+    if kind in _MARKS:
+        return f'{{"{_MARKS[kind]}":[' + ",".join([write(v, depth - 1) for v in value]) + "]}"
+    raise Unwritable(str(kind.__name__)[:80])
+
+
+def read(data: Any) -> Any:
+    """The value behind parsed JSON that `write` made; ValueError on anything else."""
+    if type(data) is list:
+        return [read(v) for v in data]
+    if type(data) is not dict:
+        return data
+    if len(data) != 1:
+        raise ValueError("not a written value")
+    ((mark, body),) = data.items()
+    try:
+        return _READERS[mark](body)
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(f"not a written value: {error}") from None
+
+
+def _read_special_float(body: str) -> float:
+    if body not in ("nan", "inf", "-inf"):
+        raise ValueError("not a written float")
+    return float(body)
+
+
+_READERS: dict[str, Any] = {
+    "i": lambda body: int(body, 16),
+    "f": _read_special_float,
+    "b": bytes.fromhex,
+    "u": lambda body: bytes.fromhex(body).decode("utf-8", "surrogatepass"),
+    "t": lambda body: tuple([read(v) for v in body]),
+    "s": lambda body: {read(v) for v in body},
+    "z": lambda body: frozenset([read(v) for v in body]),
+    "d": lambda body: {read(k): read(v) for k, v in body},
+}

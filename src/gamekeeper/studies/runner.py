@@ -1,0 +1,315 @@
+"""One training run from a config to a run directory, and one evaluation of a policy.
+
+Order on disk: a step's metrics and rollouts first, then its checkpoint. So a checkpoint never knows more than the
+records, and a run that was killed goes on from the newest checkpoint after dropping what came later.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gamekeeper.config import EvalConfig, GameConfig, RunConfig, from_mapping
+from gamekeeper.errors import GamekeeperError, MissingExtra, RunError
+from gamekeeper.games.base import BaseGame
+from gamekeeper.metrics import TABLE, Metric
+from gamekeeper.registry import load_game
+from gamekeeper.seeds import derive
+from gamekeeper.studies.dynamics import DEFINITIONS, dynamics
+from gamekeeper.studies.record import Rollout as Episode
+from gamekeeper.studies.record import RunWriter, load_run
+from gamekeeper.studies.stats import Interval, over_clusters
+from gamekeeper.types import Score, to_plain
+
+if TYPE_CHECKING:
+    from gamekeeper.train.grpo import Trainer
+    from gamekeeper.train.rollout import Rollout
+
+Progress = Callable[[Mapping[str, Any]], None]
+_EVAL_ITEMS_AT_ONCE = 64
+
+
+def _quiet(_: Mapping[str, Any]) -> None:
+    """No progress wanted."""
+
+
+def need_training() -> None:
+    """Raises MissingExtra where torch or its companions are not installed."""
+    for module in ("torch", "tokenizers", "safetensors"):
+        try:
+            __import__(module)
+        except ModuleNotFoundError as error:
+            raise MissingExtra("train", "Training and evaluating pocket models", error.name or module) from None
+
+
+# Evaluation
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A policy measured on test items. `rows` are its episodes; intervals are clustered by item."""
+
+    metrics: dict[str, float]
+    intervals: dict[str, Interval]
+    rows: list[Episode]
+
+
+def evaluate(
+    game: BaseGame, model: Any, config: EvalConfig | None = None, seed: int = 0, progress: Progress | None = None
+) -> Evaluation:
+    """Measure a policy on items of the split that the config names.
+
+    model: "pocket", a checkpoint folder, "script:NAME", or a Policy object. The same items and draws for the same
+    seed, whatever the model, so that differences between models are paired.
+    """
+    config = config or EvalConfig()
+    items = game.items(config.split, config.items, derive("eval", seed))
+    if isinstance(model, str) and model.startswith("script:"):
+        from gamekeeper.policy.scripted import scripted_episodes
+
+        played = list(scripted_episodes(game, items, model.removeprefix("script:")))
+        scores = game.score_many([(item, replies) for _, item, _, replies in played])
+        episodes = [Episode(g, i.id, p, r, s) for (g, i, p, r), s in zip(played, scores, strict=True)]
+        return _evaluation(game, episodes)
+    episodes = []
+    policy = open_policy(model)
+    for start in range(0, len(items), _EVAL_ITEMS_AT_ONCE):
+        chunk = items[start : start + _EVAL_ITEMS_AT_ONCE]
+        episodes += _play_chunk(game, policy, chunk, config, ("eval", seed, start))
+        done = {"phase": "eval", "step": start + len(chunk), "steps": len(items)}
+        (progress or _quiet)({**done, "metrics": game.metrics([e.score for e in episodes])})
+    return _evaluation(game, episodes)
+
+
+def open_policy(model: Any) -> Any:
+    """A policy object from a name or path; objects pass through."""
+    if not isinstance(model, str):
+        return model
+    need_training()
+    from gamekeeper.policy.pocket import PocketPolicy
+
+    return PocketPolicy.load(model)
+
+
+def _play_chunk(
+    game: BaseGame, policy: Any, items: Sequence[Any], config: EvalConfig, seed: Sequence[Any]
+) -> list[Episode]:
+    from gamekeeper.policy.base import Decoding
+    from gamekeeper.train.rollout import grade, play
+
+    decoding = Decoding(0, config.temperature, config.top_p, config.top_k)
+    rollouts = play(game, policy, items, config.samples, decoding, seed)
+    grade(game, rollouts)
+    return [_episode(r, seed[-1]) for r in rollouts]
+
+
+def _episode(rollout: Rollout, first_group: int = 0) -> Episode:
+    return Episode(first_group + rollout.group, rollout.item.id, rollout.prompts, rollout.replies, rollout.score)
+
+
+def _evaluation(game: BaseGame, episodes: list[Episode]) -> Evaluation:
+    return Evaluation(game.metrics([e.score for e in episodes]), batch_intervals(game, episodes), episodes)
+
+
+def batch_intervals(game: BaseGame, episodes: Iterable[Episode]) -> dict[str, Interval]:
+    """Intervals of the game's metrics over a batch, clustered by item and kept inside each metric's range."""
+    clusters: dict[int, list[Score]] = {}
+    for episode in episodes:
+        clusters.setdefault(episode.group, []).append(episode.score)
+    known = {**TABLE, **{m.name: m for m in game.own_metrics}}
+    found = over_clusters(list(clusters.values()), game.metrics)
+    return {name: _clipped(known[name], interval) for name, interval in found.items()}
+
+
+def _clipped(metric: Metric, interval: Interval) -> Interval:
+    low, high = interval
+    return min(max(low, metric.low), metric.high), max(min(high, metric.high), metric.low)
+
+
+# Training
+
+
+def run(config: RunConfig, out: Path, *, resume: bool = False, progress: Progress | None = None) -> Path:
+    """Train as the config says and leave a run directory at `out`; returns `out`.
+
+    resume: go on with the run that is there, from its newest checkpoint, bit by bit as if it had never stopped.
+    Raises RunError when there is a run already (or none to resume), MissingExtra without torch. A failure inside
+    the run is written into its record, then raised.
+    """
+    need_training()
+    game = open_game(config.game)
+    config, trainer = _prepare(config, game, out, resume)
+    writer = _open_record(config, game, trainer, out, resume)
+    started = time.monotonic() - float(load_run(out).info.get("wall_s") or 0.0)
+    try:
+        with writer:
+            _train(config, game, trainer, writer, progress or _quiet)
+            writer.finish(**_summary(game, writer), wall_s=round(time.monotonic() - started, 3))
+    except KeyboardInterrupt:
+        _mark(out, "stopped", "interrupted", started)
+        raise
+    except GamekeeperError as error:
+        _mark(out, "failed", str(error), started)
+        raise
+    return out
+
+
+def open_game(config: GameConfig) -> BaseGame:
+    return load_game(config.name, config.patches, data=config.data, **config.params)
+
+
+def _prepare(config: RunConfig, game: BaseGame, out: Path, resume: bool) -> tuple[RunConfig, Trainer]:
+    """The config with everything decided (patches spelled out, threads, precision), and a trainer at its start."""
+    from gamekeeper.policy.pocket import PocketPolicy
+    from gamekeeper.train.compute import keep_memory, settle_precision, settle_threads
+    from gamekeeper.train.grpo import Trainer
+
+    if resume:
+        config = _resumed(config, game, out)
+    keep_memory()
+    threads = settle_threads(config.train.threads)
+    train = replace(config.train, threads=threads, precision=settle_precision(config.train.precision))
+    config = replace(config, train=train, game=_spelled(config.game, game))
+    policy = PocketPolicy.load(config.model)
+    policy.model.use_precision(train.precision)
+    reference = PocketPolicy.load(config.model).model if train.kl else None
+    return config, Trainer(train, policy, reference)
+
+
+def _spelled(config: GameConfig, game: BaseGame) -> GameConfig:
+    """Patches with their values and all parameters, defaults included."""
+    return replace(config, patches=tuple(sorted(game.patches)), params=to_plain(game.params))
+
+
+def _resumed(config: RunConfig, game: BaseGame, out: Path) -> RunConfig:
+    """The stored config, if the one asked for does not contradict it."""
+    stored = from_mapping(RunConfig, load_run(out).info["config"])
+    asked = replace(
+        config, game=replace(config.game, patches=tuple(sorted(game.patches)), params=to_plain(game.params))
+    )
+    before, now = to_plain(stored), to_plain(asked)
+    for name, auto in (("threads", 0), ("precision", "auto")):
+        if now["train"][name] == auto:
+            now["train"][name] = before["train"][name]
+    differing = sorted(
+        f"{part}.{key}" if isinstance(now[part], dict) else part
+        for part in now
+        for key in (now[part] if isinstance(now[part], dict) else [""])
+        if (now[part][key] != before[part].get(key) if key else now[part] != before[part])
+    )
+    if differing:
+        raise RunError(
+            f"The run in {out} was started with other settings ({', '.join(differing)}), so it cannot go on with "
+            "these. Leave them out, or give another --out."
+        )
+    return stored
+
+
+def _open_record(config: RunConfig, game: BaseGame, trainer: Trainer, out: Path, resume: bool) -> RunWriter:
+    from gamekeeper.train.checkpoint import restore
+
+    if resume:
+        return RunWriter.resume(out, restore(trainer, out / "checkpoints"))
+    about = {
+        "name": game.name,
+        "level": game.level,
+        "arm": arm_name(game),
+        "question": game.question,
+        "emergence": game.emergence,
+        "bar": game.bar,
+    }
+    return RunWriter.create(
+        out,
+        config,
+        game.own_metrics,
+        game=about,
+        seed=config.seed,
+        commit=commit(),
+        device="cpu",
+        threads=config.train.threads,
+        versions=_versions(),
+    )
+
+
+def arm_name(game: BaseGame) -> str:
+    """ "flawed", "secure", or the patches that are on."""
+    if not game.patches:
+        return "flawed"
+    return "secure" if game.patches == game.arm("secure") else ",".join(sorted(game.patches))
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ("torch", "tokenizers", "numpy")}
+
+
+def commit() -> str | None:
+    """The commit of the checkout that this package is imported from, "-dirty" if changed; None outside of one."""
+    here = Path(__file__).parent
+    try:
+        asked = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+        found = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() or None
+
+
+def _train(config: RunConfig, game: BaseGame, trainer: Trainer, writer: RunWriter, progress: Progress) -> None:
+    from gamekeeper.train.checkpoint import save_checkpoint
+    from gamekeeper.train.grpo import train
+
+    checkpoints = writer.path / "checkpoints"
+    if not writer.has(0, "eval"):
+        _measure(config, game, trainer, writer, progress)
+    for result in train(trainer, game, config.seed):
+        seen = _record_step(game, result, writer, config)
+        progress({"step": result.step, "steps": config.train.steps, "phase": "train", "metrics": seen})
+        if config.eval.every and result.step % config.eval.every == 0 and result.step < config.train.steps:
+            _measure(config, game, trainer, writer, progress)
+        if result.step % config.train.checkpoint_every == 0 or result.step == config.train.steps:
+            save_checkpoint(trainer, checkpoints, config.train.keep_checkpoints)
+    if not writer.has(trainer.step, "eval"):
+        _measure(config, game, trainer, writer, progress)
+
+
+def _record_step(game: BaseGame, result: Any, writer: RunWriter, config: RunConfig) -> dict[str, float]:
+    episodes = [_episode(r) for r in result.rollouts]
+    metrics = game.metrics([e.score for e in episodes])
+    writer.metrics(result.step, "train", {**result.metrics, **metrics}, batch_intervals(game, episodes))
+    if result.step % config.train.keep_rollouts_every == 0 or result.step == config.train.steps:
+        writer.rollouts(result.step, "train", episodes)
+    return metrics
+
+
+def _measure(config: RunConfig, game: BaseGame, trainer: Trainer, writer: RunWriter, progress: Progress) -> None:
+    found = evaluate(game, trainer.policy, config.eval, config.seed, progress)
+    writer.metrics(trainer.step, "eval", found.metrics, found.intervals)
+    writer.rollouts(trainer.step, "eval", found.rows)
+
+
+def _summary(game: BaseGame, writer: RunWriter) -> dict[str, Any]:
+    """What run.json says of a finished run: base, final, dynamics with their definitions."""
+    record = load_run(writer.path)
+    base, final = record.base, record.final or record.base
+    out: dict[str, Any] = {
+        name: {"metrics": r.metrics, "intervals": r.intervals} for name, r in (("base", base), ("final", final)) if r
+    }
+    if base and game.emergence in base.metrics:
+        found = dynamics(record.series(game.emergence), base.metrics[game.emergence], game.bar)
+        out["dynamics"] = {**{k: getattr(found, k) for k in DEFINITIONS}, "definitions": found.definitions()}
+    return out
+
+
+def _mark(out: Path, status: str, reason: str, started: float) -> None:
+    """Write how a run ended, as far as the disk lets us; what raised it is raised by the caller all the same."""
+    try:
+        step = max((r.step for r in load_run(out).metrics), default=0)
+        with RunWriter.resume(out, step) as writer:
+            writer.finish(status, error=reason, wall_s=round(time.monotonic() - started, 3))
+    except GamekeeperError:
+        return

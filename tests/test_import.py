@@ -1,0 +1,90 @@
+"""Importing is cheap, and all but the training half works where torch is not installed.
+
+Each case runs in an interpreter of its own, as what is imported here already would hide what is imported there.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterable
+from fnmatch import fnmatch
+
+from test_layers import HEAVY, MAY_BE_HEAVY, SOURCE, covers, inner, modules
+
+HEAVY_WITH_DATA = {*HEAVY, "numpy", "pyarrow", "nltk", "sacrebleu", "rich", "typer", "jinja2", "httpx"}
+
+# Files that are run by their path in a process of their own, and import their neighbours by bare name.
+PROGRAMS = {"__main__", "sandbox.child", "sandbox.server"}
+
+REPORT_LOADED = """
+import json, sys
+before = set(sys.modules)
+{body}
+print(json.dumps(sorted({{name.split(".")[0] for name in set(sys.modules) - before}})))
+"""
+
+BLOCK = """
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {blocked}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Block())
+"""
+
+
+def python(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def loaded_by(body: str) -> set[str]:
+    return set(json.loads(python(REPORT_LOADED.format(body=body))))
+
+
+def import_all(names: Iterable[str], blocked: set[str]) -> str:
+    lines = "\n".join(f"import {name}" for name in names)
+    return "import sys\n" + BLOCK.format(blocked=sorted(blocked)) + lines + "\nprint(len(sys.modules))"
+
+
+def test_the_package_itself_loads_nothing_heavy() -> None:
+    found = loaded_by("import gamekeeper")
+    assert "gamekeeper" in found
+    assert not found & HEAVY_WITH_DATA
+
+
+def test_loading_a_game_loads_no_torch() -> None:
+    body = "from gamekeeper import load_game; load_game('tamper').items('test', 1, 0)"
+    assert not loaded_by(body) & {*HEAVY, "pyarrow", "nltk", "sacrebleu"}
+
+
+def test_all_but_training_imports_where_torch_is_missing() -> None:
+    light = [name for name in modules(SOURCE) if not covers(MAY_BE_HEAVY | PROGRAMS, inner(name))]
+    rooms = {inner(name).split(".")[0] for name in light}
+    assert rooms >= {"games", "rewards", "sandbox", "report", "studies", "cli"}
+    python(import_all(light, HEAVY))
+
+
+def test_the_block_blocks() -> None:
+    """The control of the test above: with the same block, a module that needs torch does not import."""
+    done = subprocess.run(
+        [sys.executable, "-c", import_all(["gamekeeper.policy.model"], HEAVY)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 1
+    assert "No module named 'torch'" in done.stderr
+
+
+def test_every_file_of_the_package_is_shipped() -> None:
+    """A page, a template or a checkpoint that no pattern of package-data names would be missing from the wheel."""
+    declared = tomllib.loads((SOURCE.parent / "pyproject.toml").read_text())
+    patterns = declared["tool"]["setuptools"]["package-data"]["gamekeeper"]
+    root = SOURCE / "gamekeeper"
+    files = [p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file() and p.suffix not in (".py", ".pyc")]
+    assert [f for f in files if not any(fnmatch(f, pattern) for pattern in patterns)] == []
+    assert [p for p in patterns if not any(fnmatch(f, p) for f in files)] == [], "a pattern that matches nothing"
