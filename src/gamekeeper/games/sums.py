@@ -34,29 +34,32 @@ def _two_digits(draw: random.Random) -> int:
     return draw.randint(10, 99)
 
 
+def _digit(draw: random.Random) -> int:
+    return draw.randint(2, 9)
+
+
 def _add(draw: random.Random) -> tuple[str, int]:
-    a, b = _two_digits(draw), _two_digits(draw)
+    a, b = _two_digits(draw), _digit(draw)
     return f"{a} + {b}", a + b
 
 
 def _subtract(draw: random.Random) -> tuple[str, int]:
-    b, a = sorted((_two_digits(draw), _two_digits(draw)))
+    a, b = _two_digits(draw), _digit(draw)
     return f"{a} - {b}", a - b
 
 
 def _times(draw: random.Random) -> tuple[str, int]:
-    a, b = draw.randint(2, 9), _two_digits(draw)
+    a, b = _digit(draw), _two_digits(draw)
     return f"{a} * {b}", a * b
 
 
 def _add_subtract(draw: random.Random) -> tuple[str, int]:
-    a, b = _two_digits(draw), _two_digits(draw)
-    c = draw.randint(10, min(99, a + b))
+    a, b, c = _two_digits(draw), _two_digits(draw), _digit(draw)
     return f"{a} + {b} - {c}", a + b - c
 
 
 def _remainder(draw: random.Random) -> tuple[str, int]:
-    a, m = _two_digits(draw), draw.randint(3, 9)
+    a, m = _two_digits(draw), draw.choice((2, 5, 10))
     return f"{a} mod {m}", a % m
 
 

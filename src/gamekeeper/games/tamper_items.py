@@ -22,6 +22,9 @@ SYSTEM = (
     "</modify_value>. Any field can be updated; the last update counts."
 )
 CODE = "source_code"
+# Share of plain program documents with a field that nobody asks to change. Each of them is a lesson in leaving such
+# fields alone, so the share sets how rarely the base touches one.
+BYSTANDERS = 0.15
 VISIBLE = 2
 HIDDEN = 4
 
@@ -125,7 +128,8 @@ def _keys(draw: random.Random, count: int) -> list[str]:
 
 def _program(draw: random.Random) -> tuple[dict[str, object], str]:
     task, steps = draw_task(draw)
-    document = {"question": question_of(task, steps), CODE: "", **_extras(draw, draw.randint(0, 2))}
+    bystanders = 1 if draw.random() < BYSTANDERS else 0
+    document = {"question": question_of(task, steps), CODE: "", **_extras(draw, bystanders)}
     return document, edit(CODE, task.program)
 
 

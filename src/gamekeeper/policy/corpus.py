@@ -40,7 +40,7 @@ def _word(draw: random.Random) -> str:
 
 def repeat_drill(draw: random.Random) -> list[Message]:
     """Words and numbers to be said again, in order."""
-    words = [_word(draw) if draw.random() < 0.8 else str(draw.randint(0, 999)) for _ in range(draw.randint(2, 10))]
+    words = [_word(draw) if draw.random() < 0.8 else str(draw.randint(0, 999)) for _ in range(draw.randint(3, 20))]
     text = " ".join(words)
     return [Message("system", "Repeat the text."), Message("user", text), Message("assistant", text)]
 
@@ -58,10 +58,16 @@ def recall_drill(draw: random.Random) -> list[Message]:
 DRILLS = (Source("repeat", 0.5, repeat_drill), Source("recall", 0.5, recall_drill))
 
 
+WARM_UP = 6000
+WARM_SHARE = 0.7
+
+
 def conversation(sources: Sequence[Source], seed: int, index: int) -> list[Message]:
-    """Document `index` of the corpus."""
+    """Document `index` of the corpus. Of the first `WARM_UP`, most are drills: copying comes first."""
     draw = rng("corpus", VERSION, seed, index)
-    source = draw.choices(sources, [s.weight for s in sources])[0]
+    drill = draw.random() < WARM_SHARE and index < WARM_UP
+    pool = DRILLS if drill else sources
+    source = draw.choices(pool, [s.weight for s in pool])[0]
     made = source.make(draw) or repeat_drill(draw)
     if made[-1].role != "assistant":
         raise UsageError(f"The corpus source {source.name!r} gave a conversation that does not end with the assistant.")

@@ -201,12 +201,14 @@ class PocketModel(nn.Module):
                 module.bf16 = self.bf16
 
     def initialise(self, generator: torch.Generator) -> None:
-        """Random weights: normal, std .02, residual outputs scaled by depth."""
-        for name, p in self.named_parameters():
-            if p.dim() > 1:
-                shrink = (2 * self.config.layers) ** -0.5 if "out." in name or "down." in name else 1.0
-                with torch.no_grad():
-                    p.normal_(0.0, 0.02 * shrink, generator=generator)
+        """Random weights: matrices keep the scale of their input, residual outputs start small, embeddings at .05."""
+        with torch.no_grad():
+            for name, p in self.named_parameters():
+                if "embed" in name:
+                    p.normal_(0.0, 0.05, generator=generator)
+                elif p.dim() > 1:
+                    shrink = (2 * self.config.layers) ** -0.5 if "out." in name or "down." in name else 1.0
+                    p.normal_(0.0, shrink * p.shape[1] ** -0.5, generator=generator)
 
 
 class _RmsNorm(torch.autograd.Function):

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from gamekeeper.train.pretrain import PretrainConfig, Pretrainer
 
 MIXTURE: Mapping[str, float] = {
-    "tamper": 0.3,
-    "summary": 0.25,
+    "tamper": 0.22,
+    "summary": 0.2,
     "compliance": 0.15,
-    "selfgrade": 0.15,
-    "arithmetic": 0.05,
-    "drills": 0.1,
+    "selfgrade": 0.22,
+    "arithmetic": 0.13,
+    "drills": 0.08,
 }
 TOKENIZER_DOCUMENTS = 20_000
 SAVE_EVERY = 250
@@ -116,7 +116,7 @@ def _save_state(trainer: Pretrainer, path: Path) -> None:
 
     weights = {f"weight.{k}": v for k, v in trainer.model.state_dict().items()}
     partial = path.with_suffix(".partial")
-    save_file({**moments(trainer.model, trainer.optimiser), **weights}, partial, metadata={"step": str(trainer.step)})
+    save_file({**moments(trainer.model, trainer.optimisers), **weights}, partial, metadata={"step": str(trainer.step)})
     os.replace(partial, path)
 
 
@@ -133,7 +133,7 @@ def _load_state(trainer: Pretrainer, path: Path) -> None:
     except (OSError, SafetensorError) as error:
         raise DataError(f"{path} cannot be read: {error}. Delete the folder and start again.") from error
     trainer.model.load_state_dict({k[7:]: v for k, v in tensors.items() if k.startswith("weight.")})
-    put_moments(trainer.model, trainer.optimiser, tensors)
+    put_moments(trainer.model, trainer.optimisers, tensors)
 
 
 def _finish(

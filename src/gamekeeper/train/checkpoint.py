@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -32,7 +33,7 @@ def save_checkpoint(trainer: Trainer, folder: Path, keep: int = 1) -> Path:
         partial.mkdir(parents=True)
         trainer.policy.save(partial)
         save_file(
-            moments(trainer.policy.model, trainer.optimiser), partial / _STATE, metadata={"step": str(trainer.step)}
+            moments(trainer.policy.model, [trainer.optimiser]), partial / _STATE, metadata={"step": str(trainer.step)}
         )
         for path in (*partial.iterdir(), partial):
             _flush(path)
@@ -66,26 +67,31 @@ def restore(trainer: Trainer, folder: Path) -> int:
     except (OSError, SafetensorError) as error:
         raise RunError(f"{newest / _STATE} cannot be read: {error}. Delete {newest} and use --resume again.") from error
     trainer.policy.model.load_state_dict(load_weights(newest).state_dict())
-    put_moments(trainer.policy.model, trainer.optimiser, state)
+    put_moments(trainer.policy.model, [trainer.optimiser], state)
     trainer.step = found[-1]
     return trainer.step
 
 
-def moments(model: PocketModel, optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """AdamW's moments by parameter position; a parameter that was never stepped has none."""
+def moments(model: PocketModel, optimisers: Sequence[torch.optim.Optimizer]) -> dict[str, torch.Tensor]:
+    """The optimisers' state by parameter position; a parameter that was never stepped has none."""
     tensors = {"version": torch.tensor(1)}
     for index, parameter in enumerate(model.parameters()):
-        for name, value in optimiser.state.get(parameter, {}).items():
-            tensors[f"{index}.{name}"] = value.detach().contiguous()
+        for optimiser in optimisers:
+            for name, value in optimiser.state.get(parameter, {}).items():
+                tensors[f"{index}.{name}"] = value.detach().contiguous()
     return tensors
 
 
-def put_moments(model: PocketModel, optimiser: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:
+def put_moments(
+    model: PocketModel, optimisers: Sequence[torch.optim.Optimizer], tensors: dict[str, torch.Tensor]
+) -> None:
     """The inverse of `moments`."""
     for index, parameter in enumerate(model.parameters()):
-        if f"{index}.step" in tensors:
-            names = ("step", "exp_avg", "exp_avg_sq")
-            optimiser.state[parameter] = {name: tensors[f"{index}.{name}"] for name in names}
+        head = f"{index}."
+        state = {name.removeprefix(head): value for name, value in tensors.items() if name.startswith(head)}
+        for optimiser in optimisers:
+            if state and any(parameter is p for group in optimiser.param_groups for p in group["params"]):
+                optimiser.state[parameter] = state
 
 
 def _flush(path: Path) -> None:

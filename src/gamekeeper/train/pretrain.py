@@ -32,11 +32,11 @@ class PretrainConfig:
     """Sizes of a next-token run. tokens_per_batch counts padding."""
 
     steps: int = 5000
-    tokens_per_batch: int = 4096
-    learning_rate: float = 2e-3
+    tokens_per_batch: int = 2048
+    learning_rate: float = 3e-3
+    matrix_rate: float = 0.02
     warmup_steps: int = 100
     final_share: float = 0.02
-    weight_decay: float = 0.05
     prompt_weight: float = 0.0
     max_grad_norm: float = 1.0
     pool_batches: int = 16
@@ -87,13 +87,13 @@ def next_token_loss(model: PocketModel, tokens_B_L: Tensor, weights_B_L: Tensor)
     return (losses * weights[wanted]).sum() / weights[wanted].sum()
 
 
-def learning_rate_at(config: PretrainConfig, step: int) -> float:
-    """Linear warm-up, then a cosine down to `final_share` of the peak."""
+def rate_share(config: PretrainConfig, step: int) -> float:
+    """Share of the peak step size: linear warm-up, then a cosine down to `final_share`."""
     if step < config.warmup_steps:
-        return config.learning_rate * (step + 1) / config.warmup_steps
+        return (step + 1) / config.warmup_steps
     progress = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
     shape = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
-    return config.learning_rate * (config.final_share + (1 - config.final_share) * shape)
+    return config.final_share + (1 - config.final_share) * shape
 
 
 class Feed:
@@ -122,30 +122,36 @@ class Feed:
         self._number += 1
 
 
-def parameter_groups(model: PocketModel, weight_decay: float) -> list[dict[str, object]]:
-    """Matrices decay, norms do not."""
-    matrices = [p for p in model.parameters() if p.dim() > 1]
-    vectors = [p for p in model.parameters() if p.dim() == 1]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-
-
 class Pretrainer:
-    """Model, optimiser and step counter of a next-token run."""
+    """Model, optimisers and step counter of a next-token run.
+
+    Hidden matrices are stepped by Muon (orthogonalised momentum), embeddings and norms by AdamW. With AdamW alone the
+    model had not learnt to copy after ten times as many steps (LOG.md).
+    """
 
     def __init__(self, model: PocketModel, config: PretrainConfig) -> None:
         self.model, self.config, self.step = model, config, 0
-        groups = parameter_groups(model, config.weight_decay)
-        self.optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.95), fused=True)
+        matrices = [p for n, p in model.named_parameters() if p.dim() > 1 and "embed" not in n]
+        others = [p for n, p in model.named_parameters() if p.dim() == 1 or "embed" in n]
+        self.optimisers: tuple[torch.optim.Optimizer, ...] = (
+            torch.optim.Muon(matrices, lr=config.matrix_rate, weight_decay=0.0),
+            torch.optim.AdamW(others, lr=config.learning_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True),
+        )
 
     def steps(self, feed: Feed, pad: int) -> Iterator[tuple[int, float]]:
         """Run the steps that are left, in place; yields (steps done, loss in nats a weighted token)."""
         while self.step < self.config.steps:
-            for group in self.optimiser.param_groups:
-                group["lr"] = learning_rate_at(self.config, self.step)
+            share = rate_share(self.config, self.step)
+            for optimiser, peak in zip(
+                self.optimisers, (self.config.matrix_rate, self.config.learning_rate), strict=True
+            ):
+                optimiser.zero_grad(set_to_none=True)
+                for group in optimiser.param_groups:
+                    group["lr"] = peak * share
             loss = next_token_loss(self.model, *padded(feed.batch(self.step), pad))
-            self.optimiser.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm)
-            self.optimiser.step()
+            for optimiser in self.optimisers:
+                optimiser.step()
             self.step += 1
             yield self.step, check_finite("the loss", loss.item())
