@@ -24,7 +24,14 @@ from gamekeeper.train.checkpoint import restore, save_checkpoint, steps_in
 from gamekeeper.train.grpo import Trainer, train
 
 TRAIN = TrainConfig(
-    steps=6, items_per_step=4, group=4, minibatches=2, threads=1, precision="fp32", checkpoint_every=2, learning_rate=3e-3
+    steps=6,
+    items_per_step=4,
+    group=4,
+    minibatches=2,
+    threads=1,
+    precision="fp32",
+    checkpoint_every=2,
+    learning_rate=3e-3,
 )
 
 

@@ -58,7 +58,9 @@ def test_ungraded_rollouts_stand_aside() -> None:
     known = torch.tensor([[True, True, False], [True, False, False]])
     got = group_advantages(rewards, known)
     # Known 1 and 0: mean .5, std sqrt(.5). A single known reward says nothing.
-    assert got[0].tolist() == pytest.approx([0.5 / (math.sqrt(0.5) + 1e-4), -0.5 / (math.sqrt(0.5) + 1e-4), 0], abs=1e-6)
+    assert got[0].tolist() == pytest.approx(
+        [0.5 / (math.sqrt(0.5) + 1e-4), -0.5 / (math.sqrt(0.5) + 1e-4), 0], abs=1e-6
+    )
     assert got[1].tolist() == [0, 0, 0]
     assert flat_groups(rewards, known).tolist() == [False, True]
 

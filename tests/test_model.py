@@ -148,8 +148,10 @@ def broken_tokenizer(folder: Path) -> None:
 def test_damaged_checkpoints_are_refused(damage, tmp_path: Path) -> None:
     tiny_policy().save(tmp_path)
     damage(tmp_path)
-    with pytest.raises(DataError, match=str(tmp_path)) if damage is not other_architecture else pytest.raises(
-        DataError, match="llama"
+    with (
+        pytest.raises(DataError, match=str(tmp_path))
+        if damage is not other_architecture
+        else pytest.raises(DataError, match="llama")
     ):
         PocketPolicy.load(str(tmp_path))
 

@@ -28,7 +28,9 @@ def test_temperature_sharpens_by_hand() -> None:
     assert choose(logits, torch.tensor([0.9]), Decoding(1, temperature=0))[0].tolist() == [0]
 
 
-@pytest.mark.parametrize(("narrow", "allowed"), [({"top_k": 2}, {0, 1}), ({"top_p": 0.6}, {0, 1}), ({"top_p": 0.45}, {0})])
+@pytest.mark.parametrize(
+    ("narrow", "allowed"), [({"top_k": 2}, {0, 1}), ({"top_p": 0.6}, {0, 1}), ({"top_p": 0.45}, {0})]
+)
 def test_top_k_and_top_p_cut_the_tail(narrow: dict, allowed: set) -> None:
     logits = torch.tensor([[0.5, 0.3, 0.15, 0.05]]).log().repeat(200, 1)
     tokens, logps = choose(logits, torch.linspace(0, 0.999, 200), Decoding(1, **narrow))

@@ -24,7 +24,15 @@ def tiny_tokenizer() -> PocketTokenizer:
 
 def tiny_model(seed: int = 0, spread: float = 0.3, **sizes: int) -> PocketModel:
     """A model whose weights are spread widely, so that errors in the forward pass show in the logits."""
-    given: dict[str, Any] = {"vocab": 300, "width": 32, "layers": 2, "heads": 4, "kv_heads": 2, "head_width": 8, "ffn": 48}
+    given: dict[str, Any] = {
+        "vocab": 300,
+        "width": 32,
+        "layers": 2,
+        "heads": 4,
+        "kv_heads": 2,
+        "head_width": 8,
+        "ffn": 48,
+    }
     model = fresh_model(PocketModel(ModelConfig(**{**given, **sizes})), seed)
     noise = torch.Generator().manual_seed(seed + 1)
     with torch.no_grad():

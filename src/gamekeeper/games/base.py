@@ -144,7 +144,7 @@ class BaseGame(ABC):
 
     @property
     def level(self) -> str:
-        """"paper" when a data file is given, else "pocket"."""
+        """ "paper" when a data file is given, else "pocket"."""
         return "pocket" if self.data is None else "paper"
 
     # Items

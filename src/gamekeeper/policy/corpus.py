@@ -58,8 +58,8 @@ def recall_drill(draw: random.Random) -> list[Message]:
 DRILLS = (Source("repeat", 0.5, repeat_drill), Source("recall", 0.5, recall_drill))
 
 
-WARM_UP = 6000
-WARM_SHARE = 0.7
+WARM_UP = 20_000
+WARM_SHARE = 0.85
 
 
 def conversation(sources: Sequence[Source], seed: int, index: int) -> list[Message]:

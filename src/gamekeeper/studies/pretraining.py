@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from gamekeeper.train.pretrain import PretrainConfig, Pretrainer
 
 MIXTURE: Mapping[str, float] = {
-    "tamper": 0.22,
-    "summary": 0.2,
-    "compliance": 0.15,
-    "selfgrade": 0.22,
-    "arithmetic": 0.13,
-    "drills": 0.08,
+    "tamper": 0.2,
+    "summary": 0.18,
+    "compliance": 0.12,
+    "selfgrade": 0.25,
+    "arithmetic": 0.19,
+    "drills": 0.06,
 }
 TOKENIZER_DOCUMENTS = 20_000
 SAVE_EVERY = 250

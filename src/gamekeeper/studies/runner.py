@@ -1,12 +1,15 @@
 """One training run from a config to a run directory, and one evaluation of a policy.
 
-Order on disk: a step's metrics and rollouts first, then its checkpoint. So a checkpoint never knows more than the
-records, and a run that was killed goes on from the newest checkpoint after dropping what came later.
+Order on disk: a step's rollouts, then its metrics, then its checkpoint. So a record that is there is whole, a
+checkpoint never knows more than the records, and a run that was killed goes on from the newest checkpoint after
+dropping what came later.
 """
 
 from __future__ import annotations
 
+import shlex
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 
 Progress = Callable[[Mapping[str, Any]], None]
 _EVAL_ITEMS_AT_ONCE = 64
+_PROGRAM = ("gamekeeper", "__main__")
+INTERVAL_NOTE = "95%, clustered by item (delete-one-item jackknife)"
 
 
 def _quiet(_: Mapping[str, Any]) -> None:
@@ -152,8 +157,9 @@ def run(config: RunConfig, out: Path, *, resume: bool = False, progress: Progres
     except KeyboardInterrupt:
         _mark(out, "stopped", "interrupted", started)
         raise
-    except GamekeeperError as error:
-        _mark(out, "failed", str(error), started)
+    except Exception as error:
+        reason = str(error) if isinstance(error, GamekeeperError) else f"{type(error).__name__}: {error}"
+        _mark(out, "failed", reason, started)
         raise
     return out
 
@@ -228,6 +234,8 @@ def _open_record(config: RunConfig, game: BaseGame, trainer: Trainer, out: Path,
         game.own_metrics,
         game=about,
         seed=config.seed,
+        command=shlex.join(["gamekeeper", *sys.argv[1:]]) if Path(sys.argv[0]).stem in _PROGRAM else None,
+        interval=INTERVAL_NOTE,
         commit=commit(),
         device="cpu",
         threads=config.train.threads,
@@ -280,16 +288,16 @@ def _train(config: RunConfig, game: BaseGame, trainer: Trainer, writer: RunWrite
 def _record_step(game: BaseGame, result: Any, writer: RunWriter, config: RunConfig) -> dict[str, float]:
     episodes = [_episode(r) for r in result.rollouts]
     metrics = game.metrics([e.score for e in episodes])
-    writer.metrics(result.step, "train", {**result.metrics, **metrics}, batch_intervals(game, episodes))
     if result.step % config.train.keep_rollouts_every == 0 or result.step == config.train.steps:
         writer.rollouts(result.step, "train", episodes)
+    writer.metrics(result.step, "train", {**result.metrics, **metrics}, batch_intervals(game, episodes))
     return metrics
 
 
 def _measure(config: RunConfig, game: BaseGame, trainer: Trainer, writer: RunWriter, progress: Progress) -> None:
     found = evaluate(game, trainer.policy, config.eval, config.seed, progress)
-    writer.metrics(trainer.step, "eval", found.metrics, found.intervals)
     writer.rollouts(trainer.step, "eval", found.rows)
+    writer.metrics(trainer.step, "eval", found.metrics, found.intervals)
 
 
 def _summary(game: BaseGame, writer: RunWriter) -> dict[str, Any]:
