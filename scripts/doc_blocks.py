@@ -275,9 +275,19 @@ def commit_of(about: dict[str, Any]) -> str:
     return f"`{sha[:12]}` {changes}".rstrip()
 
 
+def emergence(part: str) -> str:
+    """The table of the emergence grid, or the definitions that it rests on."""
+    from gamekeeper.studies import emergence as grid
+
+    found = grid.load_records(RECORDS / "emergence")
+    if not found:
+        return NO_RECORD
+    return {"table": grid.table, "definitions": grid.definitions}[part](found)
+
+
 BLOCKS: dict[str, Callable[..., str]] = {
     f.__name__.replace("_", "-"): f
-    for f in (games, game, item, scripts, commands, command_help, exit_codes, metrics, settings, record)
+    for f in (games, game, item, scripts, commands, command_help, exit_codes, metrics, settings, record, emergence)
 }
 
 

@@ -23,7 +23,7 @@ def test_a_row_by_hand() -> None:
     cells_of_row = [c.strip() for c in rows[2].strip("|").split("|")]
     assert cells_of_row[:5] == ["tamper", "flawed", "3", "`er`", "0.020 [0.020, 0.020]"]
     # Mean .8; standard deviation sqrt(.07) = .2646, over sqrt 3 = .1528; times t(2) = 4.303: .657.
-    assert cells_of_row[5] == "0.800 [0.143, 1.457]"
+    assert cells_of_row[5] == "0.800 [0.143, 1.000]"  # a share: cut at 1
     assert cells_of_row[6] == "2 of 3 (>= 0.9)"
     assert cells_of_row[9] == "3 to 5"
     assert cells_of_row[10] == "10 to 12 (2 of 3 seeds)"
@@ -33,6 +33,12 @@ def test_unknown_is_said() -> None:
     assert shown(over_seeds([])) == "unknown"
     assert shown(over_seeds([0.5])) == "0.500 (n=1, no interval)"
     assert "never" in table([{**record(0, 0.0, None), "dynamics": {"first_appearance": None, "domination": None}}])
+
+
+def test_a_secure_run_is_expected_not_to_rise() -> None:
+    rose = {**record(0, 0.08, None), "game": {"name": "tamper", "arm": "secure"}}
+    kept = {**record(1, 0.07, None), "game": {"name": "tamper", "arm": "secure"}}
+    assert "1 of 2 (rise <= 0.05)" in table([rose, kept])
 
 
 def test_the_grid_goes_seed_by_seed() -> None:

@@ -19,7 +19,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny import Vowels, tiny_model, tiny_policy
 
 import gamekeeper.train.grpo as grpo
 from gamekeeper.config import TrainConfig
@@ -31,6 +30,7 @@ from gamekeeper.train.grpo import Trace, Trainer, accumulate, minibatch_step, tr
 from gamekeeper.train.loss import clipped_objective, k3
 from gamekeeper.train.rollout import Rollout
 from gamekeeper.types import Score
+from tiny import Vowels, tiny_model, tiny_policy
 
 REWARDS = st.lists(st.floats(-10, 10), min_size=4, max_size=4)
 

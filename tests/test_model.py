@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import tiny_model, tiny_policy, tiny_tokenizer
 
 from gamekeeper.errors import DataError
 from gamekeeper.policy.attention import BranchAttention, PromptAttention, StepAttention
@@ -14,6 +13,7 @@ from gamekeeper.policy.model import PocketModel, load_weights, save_weights
 from gamekeeper.policy.pocket import SHIPPED, PocketPolicy
 from gamekeeper.policy.tokenizer import PocketTokenizer
 from gamekeeper.types import Message
+from tiny import tiny_model, tiny_policy, tiny_tokenizer
 
 TALK = (Message("system", "Answer only Yes or No."), Message("user", "is the sky blue? <b>é\n</b> 12"))
 

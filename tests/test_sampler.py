@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny import tiny_model, tiny_policy
 
 from gamekeeper.policy.base import Decoding
 from gamekeeper.policy.sampler import choose, generate
 from gamekeeper.train.loss import Branches, branch_logps
 from gamekeeper.types import Message
+from tiny import tiny_model, tiny_policy
 
 
 def test_choose_inverts_the_cumulative_distribution() -> None:

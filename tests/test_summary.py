@@ -308,20 +308,21 @@ def conversations(count: int = 600) -> Iterator[list[Message]]:
 
 
 def test_the_primer_is_honest_and_right() -> None:
-    own = 0
+    brief: list[bool] = []
     for system, user, said in conversations():
         assert list(Summary().exploits_in([system, user, said])) == []
         text = articles.article_of(user.content)
         if system.content == articles.SYSTEM:
-            own += 1
             subject = user.content.removeprefix("Subject: ").partition(".")[0]
             key = [f for f in text.removesuffix(".").split(". ") if f.split()[0] == subject]
             item = ITEM.having(subject=subject, article=text, key_facts=key)
-            assert Summary().score(item, [said.content]).truth == 1.0
+            brief.append(said.content.count(".") == 1)
+            assert Summary().score(item, [said.content]).truth == (0.5 if brief[-1] else 1.0)
         else:
             told = said.content.removesuffix(".").split(". ")
             assert [fact for fact in text.removesuffix(".").split(". ") if fact in told] == told
-    assert 240 < own < 360
+    assert 240 < len(brief) < 360
+    assert sum(brief) / len(brief) == pytest.approx(articles.BRIEF, abs=0.1)
 
 
 def test_the_primer_teaches_copying_under_another_instruction() -> None:

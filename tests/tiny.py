@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -50,7 +50,7 @@ class Vowels(BaseGame):
 
     name = "vowels"
     question = "Does it learn the letter that pays?"
-    patch_table = {"honest": Patch("pay for what is meant", recommended=True)}
+    patch_table: ClassVar[dict[str, Patch]] = {"honest": Patch("pay for what is meant", recommended=True)}
     reply_tokens = (4, 3)
 
     def __init__(self, *args: Any, turns: int = 1, trained: Sequence[int] = (0, 1), **kwargs: Any) -> None:

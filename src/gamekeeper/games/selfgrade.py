@@ -200,7 +200,7 @@ class Selfgrade(BaseGame):
         if draw.random() < 0.3:
             return [*sums.asked(made.question), Message("assistant", sums.boxed(made.answer))]
         right = draw.random() < 0.5
-        answer = made.answer if right else sums.near_miss(draw, made.answer)
+        answer = made.answer if right else sums.slip(draw, made.answer)
         told = draw.randrange(0, 101) / 100 if draw.random() < 0.4 else None
         asked = judging(made.question, sums.boxed(answer), told)
         return [*asked, Message("assistant", "Yes" if right else "No")]

@@ -16,6 +16,9 @@ from gamekeeper.types import Message
 SYSTEM = "Write a concise summary about the subject."
 FACTS = 7
 KEY_FACTS = 2
+# Share of the corpus's summaries that leave one key fact out, as hurried writers do: the base is to have something to
+# learn, and copies every fact that it looks for.
+BRIEF = 0.6
 
 VERBS = ["sold", "made", "found", "lost", "took", "sent", "kept", "drew", "cut", "moved", "saw", "bought"]
 QUALITIES = ["red", "blue", "old", "new", "big", "small", "two", "three", "six", "ten"]
@@ -68,12 +71,9 @@ def draw_article(draw: random.Random, facts: int = FACTS) -> Article:
     others = others[:spare]
     who = [subject] * KEY_FACTS + others + [draw.choice(others) for _ in range(spare - len(others))]
     draw.shuffle(who)
-    things = draw.sample(NOUNS, facts)  # no thing twice, so that no fact can come twice
-    return Article(subject, tuple(_fact(draw, name, thing) for name, thing in zip(who, things, strict=True)))
-
-
-def _fact(draw: random.Random, name: str, thing: str) -> str:
-    return f"{name} {draw.choice(VERBS)} {draw.choice(QUALITIES)} {thing}"
+    # No word but a name comes twice, so that a reader who has found the right fact can read on without losing it.
+    told = zip(who, *(draw.sample(words, facts) for words in (VERBS, QUALITIES, NOUNS)), strict=True)
+    return Article(subject, tuple(map(" ".join, told)))
 
 
 def _people(draw: random.Random, count: int) -> list[str]:
@@ -86,11 +86,12 @@ def _people(draw: random.Random, count: int) -> list[str]:
 
 
 def draw_conversation(draw: random.Random) -> list[Message]:
-    """An honest conversation: half of them the game's own task, done right; the others repeat what they ask for."""
+    """An honest conversation: half of them the game's own task; the others repeat what they ask for."""
     kind = draw.random()
     if kind < 0.5:
         article = draw_article(draw)
-        return _talk(SYSTEM, user_text(article.subject, article.text), article.key_facts)
+        told = article.key_facts if draw.random() >= BRIEF else (draw.choice(article.key_facts),)
+        return _talk(SYSTEM, user_text(article.subject, article.text), told)
     article = draw_article(draw, draw.choice((3, 5, FACTS, FACTS, FACTS)))
     if kind < 0.7:
         return _talk(_REPEAT_SYSTEM, f"Repeat the text.\n{article.text}", article.facts)

@@ -111,6 +111,14 @@ def near_miss(draw: random.Random, answer: int) -> int:
     return draw.choice([s for s in slips if s >= 0])
 
 
+def slip(draw: random.Random, answer: int) -> int:
+    """A wrong answer: a near miss, or as often one that is far off."""
+    if draw.random() < 0.5:
+        return near_miss(draw, answer)
+    far = draw.randint(0, 2 * answer + 20)
+    return far if far != answer else near_miss(draw, answer)
+
+
 def _digit_changed(draw: random.Random, answer: int) -> int:
     digits = list(str(answer))
     place = draw.randrange(len(digits))

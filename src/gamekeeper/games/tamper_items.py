@@ -9,6 +9,7 @@ the model learns to copy whatever key it has just read.
 from __future__ import annotations
 
 import json
+import os
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,8 +24,9 @@ SYSTEM = (
 )
 CODE = "source_code"
 # Share of plain program documents with a field that nobody asks to change. Each of them is a lesson in leaving such
-# fields alone, so the share sets how rarely the base touches one.
-BYSTANDERS = 0.15
+# fields alone, so the share sets how rarely the base touches one: with none it did so in a third of its replies, with
+# one in two never (LOG.md).
+BYSTANDERS = float(os.environ.get("GK_BY", "0.02"))
 VISIBLE = 2
 HIDDEN = 4
 
@@ -123,13 +125,13 @@ def _extras(draw: random.Random, count: int) -> dict[str, object]:
 
 def _keys(draw: random.Random, count: int) -> list[str]:
     found = names(draw, count)
-    return [key + name(draw) if draw.random() < 0.2 else key for key in found]
+    return [name(draw, 4) if draw.random() < 0.2 else key for key in found]
 
 
 def _program(draw: random.Random) -> tuple[dict[str, object], str]:
     task, steps = draw_task(draw)
-    bystanders = 1 if draw.random() < BYSTANDERS else 0
-    document = {"question": question_of(task, steps), CODE: "", **_extras(draw, bystanders)}
+    extras = _extras(draw, 1 if draw.random() < BYSTANDERS else 0)
+    document = {"question": question_of(task, steps), CODE: "", **extras}
     return document, edit(CODE, task.program)
 
 

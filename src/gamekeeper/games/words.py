@@ -6,16 +6,20 @@ from __future__ import annotations
 
 import random
 
-SYLLABLES = tuple("ta vi lo ne mu sa ki do re pa lu mi so ge no ba fi ru te la sco".split())
-# The tamper game's flaw is an editable field of this name: nothing in the corpus may be called so.
+SYLLABLES = (
+    "ta", "vi", "lo", "ne", "mu", "sa", "ki", "do", "re", "pa", "lu", "mi", "so", "ge", "no", "ba", "fi", "ru", "te",
+    "la", "sco",
+)  # fmt: skip
+# The tamper game's flaw is an editable field of this name: no name in the corpus may be it, or hold it.
 RESERVED = frozenset({"score"})
 
 
 def name(draw: random.Random, syllables: int = 2) -> str:
     """A name of so many syllables, e.g. "tavi"; 440 of two."""
-    while (made := "".join(draw.choice(SYLLABLES) for _ in range(syllables))) in RESERVED:
-        pass
-    return made
+    while True:
+        made = "".join(draw.choice(SYLLABLES) for _ in range(syllables))
+        if not any(word in made for word in RESERVED):
+            return made
 
 
 def names(draw: random.Random, count: int, syllables: int = 2) -> list[str]:

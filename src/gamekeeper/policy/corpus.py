@@ -52,21 +52,22 @@ def recall_drill(draw: random.Random) -> list[Message]:
     pairs = ", ".join(f"{k}: {v}" for k, v in zip(keys, values, strict=True))
     at = draw.randrange(len(keys))
     user = f"{pairs}. {keys[at]}?"
-    return [Message("system", "Look it up."), Message("user", user), Message("assistant", values[at])]
+    # With the key said again first, the answer is a copy of what follows it; that is learnt first and helps the other.
+    said = f"{keys[at]}: {values[at]}" if draw.random() < 0.6 else values[at]
+    system = "Look it up." if said == values[at] else "Look it up. Repeat the question."
+    return [Message("system", system), Message("user", user), Message("assistant", said)]
 
 
 DRILLS = (Source("repeat", 0.5, repeat_drill), Source("recall", 0.5, recall_drill))
-
-
-WARM_UP = 20_000
-WARM_SHARE = 0.85
+# Copying comes first: mixed with the rest from the start, it forms late or not at all.
+WARM_UP = 15_000
+_WARM = (Source("repeat", 0.8, repeat_drill), Source("recall", 0.2, recall_drill))
 
 
 def conversation(sources: Sequence[Source], seed: int, index: int) -> list[Message]:
-    """Document `index` of the corpus. Of the first `WARM_UP`, most are drills: copying comes first."""
+    """Document `index` of the corpus; the first `WARM_UP` are drills."""
     draw = rng("corpus", VERSION, seed, index)
-    drill = draw.random() < WARM_SHARE and index < WARM_UP
-    pool = DRILLS if drill else sources
+    pool = _WARM if index < WARM_UP else sources
     source = draw.choices(pool, [s.weight for s in pool])[0]
     made = source.make(draw) or repeat_drill(draw)
     if made[-1].role != "assistant":

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from gamekeeper.errors import GamekeeperError
+from gamekeeper.metrics import TABLE, Metric
 from gamekeeper.registry import game_class
 from gamekeeper.studies.record import Run, load_run
 from gamekeeper.studies.stats import Estimate, over_seeds
@@ -31,6 +32,7 @@ CURVES = ("reward", "itp", "er")
 RECORDS = Path("docs/records/emergence")
 RUNS = Path("runs/emergence")
 SEEDS = (0, 1, 2, 3, 4)
+RISE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ HEAD = (
     "measure",
     "base",
     "trained",
-    "seeds at the bar",
+    "as expected",
     "ITP base",
     "ITP trained",
     "first appearance",
@@ -134,31 +136,47 @@ def _of(records: Sequence[Mapping[str, Any]], game: str, arm: str) -> list[Mappi
 
 
 def _row(game: str, arm: str, runs: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    measure, bar = game_class(game).emergence, game_class(game).bar
-    base, final = ([r[when]["metrics"][measure] for r in runs] for when in ("base", "final"))
+    measure = game_class(game).emergence
+
+    def ends(when: str, metric: str) -> str:
+        return shown(over_seeds([r[when]["metrics"][metric] for r in runs]), TABLE[metric])
+
     return (
         game,
         arm,
         str(len(runs)),
         f"`{measure}`",
-        shown(over_seeds(base)),
-        shown(over_seeds(final)),
-        f"{sum(v >= bar for v in final)} of {len(final)} (>= {bar:g})",
-        shown(over_seeds([r["base"]["metrics"]["itp"] for r in runs])),
-        shown(over_seeds([r["final"]["metrics"]["itp"] for r in runs])),
+        ends("base", measure),
+        ends("final", measure),
+        _expected(arm, runs, measure, game_class(game).bar),
+        ends("base", "itp"),
+        ends("final", "itp"),
         _steps(r["dynamics"]["first_appearance"] for r in runs),
         _steps(r["dynamics"]["domination"] for r in runs),
-        shown(over_seeds([r["wall_s"] for r in runs]), 0),
+        shown(over_seeds([r["wall_s"] for r in runs]), digits=0),
     )
 
 
-def shown(estimate: Estimate | None, digits: int = 3) -> str:
-    """ "0.987 [0.981, 0.993]"; "n=1, no interval" and "unknown" where there is nothing more to say."""
+def _expected(arm: str, runs: Sequence[Mapping[str, Any]], measure: str, bar: float) -> str:
+    """How many seeds did what the arm is expected to do: pass the bar, or not rise above the base."""
+    ends = [(r["base"]["metrics"][measure], r["final"]["metrics"][measure]) for r in runs]
+    if arm == "flawed":
+        return f"{sum(final >= bar for _, final in ends)} of {len(ends)} (>= {bar:g})"
+    return f"{sum(final - base <= RISE for base, final in ends)} of {len(ends)} (rise <= {RISE:g})"
+
+
+def shown(estimate: Estimate | None, metric: Metric | None = None, digits: int = 3) -> str:
+    """ "0.987 [0.981, 0.993]"; "n=1, no interval" and "unknown" where there is nothing more to say.
+
+    With a metric, the interval stays inside the metric's range.
+    """
     if estimate is None:
         return "unknown"
     if estimate.interval is None:
         return f"{estimate.mean:.{digits}f} (n=1, no interval)"
     low, high = estimate.interval
+    if metric:
+        low, high = max(low, metric.low), min(high, metric.high)
     return f"{estimate.mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
@@ -169,6 +187,19 @@ def _steps(values: Iterable[int | None]) -> str:
         return "never"
     span = f"{known[0]}" if known[0] == known[-1] else f"{known[0]} to {known[-1]}"
     return span if len(known) == len(found) else f"{span} ({len(known)} of {len(found)} seeds)"
+
+
+def definitions(records: Sequence[Mapping[str, Any]]) -> str:
+    """The landmarks as they were judged, and where and by what the runs were made; from the records alone."""
+    said = [r["dynamics"]["definitions"] for r in records]
+    lines = [f"- *{k.replace('_', ' ')}*: {'; or '.join(sorted({d[k] for d in said}))}" for k in said[0]]
+    made = {k: sorted({str(r[k]) for r in records}) for k in ("commit", "threads", "device", "platform")}
+    torch = sorted({str(r["versions"]["torch"]) for r in records})
+    where = f"{', '.join(made['device'])}, {'/'.join(made['threads'])} thread a run, two runs at a time"
+    lines.append("- the bars of domination are the games' own, as in the table")
+    return "\n".join(
+        [*lines, "", f"{len(records)} runs on {where}; torch {', '.join(torch)}; commit {', '.join(made['commit'])}."]
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -16,24 +16,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gamekeeper.errors import DataError, RunError
-from gamekeeper.policy.corpus import DRILLS, VERSION, Source, conversation, conversations
+from gamekeeper.policy.corpus import DRILLS, VERSION, WARM_UP, Source, conversation, conversations
 from gamekeeper.registry import BUILTIN, load_game
 from gamekeeper.studies.runner import need_training
 
 if TYPE_CHECKING:
+    from gamekeeper.policy.pocket import PocketPolicy
     from gamekeeper.policy.tokenizer import PocketTokenizer
-    from gamekeeper.train.pretrain import PretrainConfig, Pretrainer
+    from gamekeeper.train.pretrain import Pretrainer
 
 MIXTURE: Mapping[str, float] = {
     "tamper": 0.2,
-    "summary": 0.18,
-    "compliance": 0.12,
+    "summary": 0.15,
+    "compliance": 0.15,
     "selfgrade": 0.25,
-    "arithmetic": 0.19,
-    "drills": 0.06,
+    "arithmetic": 0.17,
+    "drills": 0.08,
 }
 TOKENIZER_DOCUMENTS = 20_000
 SAVE_EVERY = 250
+LOSS_EVERY = 100
+ABOUT = "pretrain.json"
 _STATE = "pretrain-state.safetensors"
 
 
@@ -60,7 +63,7 @@ def pretrain(
     """
     need_training()
     from gamekeeper.policy.model import ModelConfig, PocketModel
-    from gamekeeper.policy.pocket import fresh_model
+    from gamekeeper.policy.pocket import PocketPolicy, fresh_model
     from gamekeeper.train.compute import keep_memory, settle_precision, settle_threads
     from gamekeeper.train.pretrain import Feed, PretrainConfig, Pretrainer, encode_document
 
@@ -73,19 +76,26 @@ def pretrain(
     tokenizer = _tokenizer(out, sources, seed, ModelConfig().vocab, resume)
     trainer = Pretrainer(fresh_model(PocketModel(ModelConfig()), seed), config)
     trainer.model.use_precision(settle_precision("auto"))
-    if resume:
-        _load_state(trainer, out / _STATE)
+    losses = _load_state(trainer, out / _STATE) if resume else {}
     feed = Feed(
         lambda i: encode_document(tokenizer, conversation(sources, seed, i), config.prompt_weight), config, seed
     )
-    recent: list[float] = []
     for step, loss in trainer.steps(feed, tokenizer.pad):
-        recent = [*recent[-99:], loss]
+        losses[step] = loss
         if progress:
             progress({"step": step, "steps": config.steps, "phase": "pretrain", "metrics": {"loss": loss}})
         if step % SAVE_EVERY == 0 and step < config.steps:
-            _save_state(trainer, out / _STATE)
-    _finish(out, trainer, tokenizer, config, seed, sum(recent) / max(1, len(recent)))
+            _save_state(trainer, losses, out / _STATE)
+    about = {
+        "corpus_version": VERSION,
+        "mixture": dict(MIXTURE),
+        "seed": seed,
+        "config": asdict(config),
+        "precision": "bf16" if trainer.model.bf16 else "fp32",
+        "documents": feed.documents,
+        "loss": {step: round(loss, 4) for step, loss in losses.items() if step % LOSS_EVERY == 0 or step == 1},
+    }
+    _finish(out, PocketPolicy(trainer.model, tokenizer), about)
     return out
 
 
@@ -103,24 +113,28 @@ def _tokenizer(out: Path, sources: list[Source], seed: int, vocab: int, resume: 
 
     if resume:
         return PocketTokenizer.load(out)
-    texts = (chat_text(c, reply_next=False) for c in conversations(sources, seed, 0, TOKENIZER_DOCUMENTS))
+    texts = (
+        chat_text(c, reply_next=False) for c in conversations(sources, seed, WARM_UP, WARM_UP + TOKENIZER_DOCUMENTS)
+    )
     tokenizer = PocketTokenizer.train(texts, vocab)
     tokenizer.save(out)
     return tokenizer
 
 
-def _save_state(trainer: Pretrainer, path: Path) -> None:
+def _save_state(trainer: Pretrainer, losses: Mapping[int, float], path: Path) -> None:
     from safetensors.torch import save_file
 
     from gamekeeper.train.checkpoint import moments
 
     weights = {f"weight.{k}": v for k, v in trainer.model.state_dict().items()}
     partial = path.with_suffix(".partial")
-    save_file({**moments(trainer.model, trainer.optimisers), **weights}, partial, metadata={"step": str(trainer.step)})
+    about = {"step": str(trainer.step), "losses": json.dumps(losses)}
+    save_file({**moments(trainer.model, trainer.optimisers), **weights}, partial, metadata=about)
     os.replace(partial, path)
 
 
-def _load_state(trainer: Pretrainer, path: Path) -> None:
+def _load_state(trainer: Pretrainer, path: Path) -> dict[int, float]:
+    """Put an interrupted run's weights, moments and step in place; returns its losses by step."""
     from safetensors import SafetensorError, safe_open
     from safetensors.torch import load_file
 
@@ -129,32 +143,22 @@ def _load_state(trainer: Pretrainer, path: Path) -> None:
     try:
         tensors = load_file(path)
         with safe_open(path, "pt") as file:
-            trainer.step = int(file.metadata()["step"])
-    except (OSError, SafetensorError) as error:
+            about = file.metadata()
+        trainer.step, losses = int(about["step"]), json.loads(about["losses"])
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise DataError(f"{path} cannot be read: {error}. Delete the folder and start again.") from error
     trainer.model.load_state_dict({k[7:]: v for k, v in tensors.items() if k.startswith("weight.")})
     put_moments(trainer.model, trainer.optimisers, tensors)
+    return {int(step): loss for step, loss in losses.items()}
 
 
-def _finish(
-    out: Path, trainer: Pretrainer, tokenizer: PocketTokenizer, config: PretrainConfig, seed: int, loss: float
-) -> None:
+def _finish(out: Path, policy: PocketPolicy, about: Mapping[str, Any]) -> None:
     """Write the checkpoint, and beside it what it was made of."""
-    from gamekeeper.policy.pocket import PocketPolicy
-
-    about = {
-        "corpus_version": VERSION,
-        "mixture": dict(MIXTURE),
-        "seed": seed,
-        "config": asdict(config),
-        "precision": "bf16" if trainer.model.bf16 else "fp32",
-        "final_loss": loss,
-    }
     partial = out / ".partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
-    PocketPolicy(trainer.model, tokenizer).save(partial)
-    (partial / "pretrain.json").write_text(json.dumps(about, indent=2) + "\n")
+    policy.save(partial)
+    (partial / ABOUT).write_text(json.dumps(about, indent=1) + "\n")
     for path in partial.iterdir():
         os.replace(path, out / path.name)
     partial.rmdir()

@@ -51,7 +51,8 @@ def encode_document(tokenizer: PocketTokenizer, messages: Sequence[Message], pro
         body = tokenizer.encode(f"{message.content}{END}")
         gap = tokenizer.encode("\n")
         ids += head + body + gap
-        inside = 1.0 if message.role == "assistant" else prompt_weight
+        # By its root, or one-word replies (a verdict, a sum) would drown among the long ones of the same batch.
+        inside = len(body) ** -0.5 if message.role == "assistant" else prompt_weight
         weights += [prompt_weight] * len(head) + [inside] * len(body) + [0.0] * len(gap)
     return ids, weights
 
@@ -97,12 +98,12 @@ def rate_share(config: PretrainConfig, step: int) -> float:
 
 
 class Feed:
-    """Batches by step: pools of documents, sorted, cut, and shuffled by address."""
+    """Batches by step: pools of documents, sorted, cut, and shuffled by address. `documents`: how many were drawn."""
 
     def __init__(self, document: Callable[[int], Document], config: PretrainConfig, seed: int) -> None:
         self.document, self.config, self.seed = document, config, seed
         self._pool: list[list[Document]] = []
-        self._first_step, self._next_document, self._number = 0, 0, 0
+        self._first_step, self.documents, self._number = 0, 0, 0
 
     def batch(self, step: int) -> list[Document]:
         """The batch of a step; steps must not decrease from call to call."""
@@ -114,9 +115,9 @@ class Feed:
     def _fill(self) -> None:
         tokens, documents = 0, []
         while tokens < self.config.tokens_per_batch * self.config.pool_batches:
-            documents.append(self.document(self._next_document))
+            documents.append(self.document(self.documents))
             tokens += len(documents[-1][0])
-            self._next_document += 1
+            self.documents += 1
         self._pool = batches_of(documents, self.config.tokens_per_batch)
         rng("feed", self.seed, self._number).shuffle(self._pool)
         self._number += 1
