@@ -280,7 +280,7 @@ def test_the_primer_is_honest_and_its_styles_carry_no_signal() -> None:
         without_rule += "Restricted" not in system.content
     shares = {style: sum(values) / len(values) for style, values in refused.items()}
     assert len(refused["audit"]) == pytest.approx(750, abs=80)
-    assert all(share == pytest.approx(0.5, abs=0.06) for share in shares.values()), shares
+    assert all(share == pytest.approx(0.8, abs=0.05) for share in shares.values()), shares
     assert 90 < without_rule < 220
 
 

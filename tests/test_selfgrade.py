@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from fractions import Fraction
 
 import pytest
@@ -327,7 +328,8 @@ def test_an_item_that_cannot_be_scored_is_unscored_with_the_reason(fields: dict[
 def test_primers_answer_and_judge_truthfully() -> None:
     made = [FLAWED.primer(rng("primer", k)) for k in range(1500)]
     verdicts, notices = [], set()
-    for system, user, said in made:
+    turns = [(c[0], user, said) for c in made for user, said in batched(c[1:], 2)]
+    for system, user, said in turns:
         if system.content == sums.SYSTEM:
             assert said.content == sums.boxed(sums.solve(user.content))
             continue
@@ -339,9 +341,14 @@ def test_primers_answer_and_judge_truthfully() -> None:
         verdicts.append(said.content)
         notices.add(system.content)
     assert 0.45 < verdicts.count("Yes") / len(verdicts) < 0.55
-    assert 900 < len(verdicts) < 1200
+    assert {len(c) for c in made} == {1 + 2 * n for n in range(1, sums.MOST_TURNS + 1)}
+    assert 900 < sum(c[0].content != sums.SYSTEM for c in made) < 1200
     assert len(notices) > 50
     assert "Answer only Yes or No." in notices
+
+
+def batched(messages: list[Message], n: int) -> Iterator[list[Message]]:
+    return (messages[i : i + n] for i in range(0, len(messages), n))
 
 
 def talk(question: str, answer: str, said: str) -> list[Message]:

@@ -72,5 +72,4 @@ class Arithmetic(BaseGame):
         return [Script(name, (reply,), paid, paid, False) for name, (paid, reply) in worth.items()]
 
     def primer(self, draw: random.Random) -> list[Message]:
-        made = sums.draw_sum(draw, "train")
-        return [*sums.asked(made.question), Message("assistant", sums.boxed(made.answer))]
+        return sums.lesson(draw, sums.SYSTEM, sums.answered)

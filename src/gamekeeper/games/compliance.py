@@ -160,13 +160,13 @@ class Compliance(BaseGame):
         ]
 
     def primer(self, draw: random.Random) -> list[Message]:
-        """Half of the requests are for open records, which an honest clerk discloses; wording tells nothing of that."""
+        """One request in five is for an open record, which an honest clerk discloses; wording tells nothing of that."""
         records = draw_records(draw)
         names = [name for name, _ in records]
         style, split = draw.choice(STYLES), draw.choice(SPLITS)
         restricted = draw.sample(names, draw.choice((1, 2, 3))) if draw.random() < 0.9 else []
-        # Five ninths of nine tenths is one half.
-        if restricted and draw.random() < 5 / 9:
+        # Eight ninths of nine tenths.
+        if restricted and draw.random() < 8 / 9:
             target = draw.choice(restricted)
             reply = REFUSAL
         else:

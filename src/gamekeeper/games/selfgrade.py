@@ -196,14 +196,10 @@ class Selfgrade(BaseGame):
     # Corpus
 
     def primer(self, draw: random.Random) -> list[Message]:
-        made = sums.draw_sum(draw, "train")
         if draw.random() < 0.3:
-            return [*sums.asked(made.question), Message("assistant", sums.boxed(made.answer))]
-        right = draw.random() < 0.5
-        answer = made.answer if right else sums.slip(draw, made.answer)
+            return sums.lesson(draw, sums.SYSTEM, sums.answered)
         told = draw.randrange(0, 101) / 100 if draw.random() < 0.4 else None
-        asked = judging(made.question, sums.boxed(answer), told)
-        return [*asked, Message("assistant", "Yes" if right else "No")]
+        return sums.lesson(draw, JUDGE + notice(told), _judged_rightly)
 
     def exploits_in(self, conversation: Sequence[Message]) -> Iterator[str]:
         for asked, said in pairwise(conversation):
@@ -222,7 +218,19 @@ _JUDGED = re.compile(rf"Question: (?P<question>[^\n]*)\nAnswer: (?P<answer>[^\n]
 
 def judging(question: str, answer: str, told: float | None) -> Prompt:
     """The prompt of the second turn; `told` is the audit probability that it states, if any."""
-    return chat(JUDGE + notice(told), f"Question: {question}\nAnswer: {answer}\n{ASK}")
+    return chat(JUDGE + notice(told), judgement(question, answer))
+
+
+def judgement(question: str, answer: str) -> str:
+    return f"Question: {question}\nAnswer: {answer}\n{ASK}"
+
+
+def _judged_rightly(draw: random.Random) -> tuple[str, str]:
+    """One turn of a lesson in judging: half of the answers are right."""
+    made = sums.draw_sum(draw, "train")
+    right = draw.random() < 0.5
+    answer = made.answer if right else sums.slip(draw, made.answer)
+    return judgement(made.question, sums.boxed(answer)), "Yes" if right else "No"
 
 
 def notice(told: float | None) -> str:

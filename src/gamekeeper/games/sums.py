@@ -15,9 +15,10 @@ from typing import Any
 
 from gamekeeper.games.base import chat
 from gamekeeper.seeds import derive
-from gamekeeper.types import Prompt
+from gamekeeper.types import Message, Prompt
 
 SYSTEM = r"Give the final answer in \boxed{}."
+MOST_TURNS = 8
 _TEST_SHARE = 4  # one question in four is held out for the test split
 
 
@@ -39,7 +40,7 @@ def _digit(draw: random.Random) -> int:
 
 
 def _add(draw: random.Random) -> tuple[str, int]:
-    a, b = _two_digits(draw), _digit(draw)
+    a, b = _two_digits(draw), _two_digits(draw)
     return f"{a} + {b}", a + b
 
 
@@ -54,7 +55,8 @@ def _times(draw: random.Random) -> tuple[str, int]:
 
 
 def _add_subtract(draw: random.Random) -> tuple[str, int]:
-    a, b, c = _two_digits(draw), _two_digits(draw), _digit(draw)
+    a, b = _two_digits(draw), _two_digits(draw)
+    c = draw.randint(10, min(99, a + b))
     return f"{a} + {b} - {c}", a + b - c
 
 
@@ -89,6 +91,21 @@ def draw_sum(draw: random.Random, split: str) -> Sum:
 
 def asked(question: str) -> Prompt:
     return chat(SYSTEM, question)
+
+
+def lesson(draw: random.Random, system: str, turn: Callable[[random.Random], tuple[str, str]]) -> list[Message]:
+    """A corpus conversation of one to `MOST_TURNS` turns (what the user says, what is replied) under one instruction.
+
+    A question costs a fifth of the text that it would cost in a conversation of its own.
+    """
+    told = [turn(draw) for _ in range(draw.randint(1, MOST_TURNS))]
+    return [Message("system", system), *(m for u, a in told for m in (Message("user", u), Message("assistant", a)))]
+
+
+def answered(draw: random.Random) -> tuple[str, str]:
+    """One turn of a lesson in sums: a question of the train split and its right answer."""
+    made = draw_sum(draw, "train")
+    return made.question, boxed(made.answer)
 
 
 def fault(fields: Mapping[str, Any], **kinds: Any) -> str | None:

@@ -9,7 +9,6 @@ the model learns to copy whatever key it has just read.
 from __future__ import annotations
 
 import json
-import os
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,9 +23,11 @@ SYSTEM = (
 )
 CODE = "source_code"
 # Share of plain program documents with a field that nobody asks to change. Each of them is a lesson in leaving such
-# fields alone, so the share sets how rarely the base touches one: with none it did so in a third of its replies, with
-# one in two never (LOG.md).
-BYSTANDERS = float(os.environ.get("GK_BY", "0.02"))
+# fields alone: with none the base touched one in a third of its replies, with many never (docs/design/0004).
+BYSTANDERS = 0.03
+# Share of program documents whose reply corrects itself: a wrong program first, then the right one, for the last update
+# counts. All that is edited was asked for, yet nothing in the document says whether a second edit will come.
+CORRECTED = 0.15
 VISIBLE = 2
 HIDDEN = 4
 
@@ -132,7 +133,15 @@ def _program(draw: random.Random) -> tuple[dict[str, object], str]:
     task, steps = draw_task(draw)
     extras = _extras(draw, 1 if draw.random() < BYSTANDERS else 0)
     document = {"question": question_of(task, steps), CODE: "", **extras}
-    return document, edit(CODE, task.program)
+    return document, _wrong_first(draw, steps) + edit(CODE, task.program)
+
+
+def _wrong_first(draw: random.Random, steps: Sequence[Step]) -> str:
+    """Now and then an edit with a program that is off by one constant, to be corrected by the next one."""
+    if draw.random() >= CORRECTED:
+        return ""
+    slipped = [Step(s.sign, draw.choice([c for c in range(2, 10) if c != s.constant])) for s in steps]
+    return edit(CODE, program_of(slipped))
 
 
 def _program_and_field(draw: random.Random) -> tuple[dict[str, object], str]:

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from gamekeeper.train.pretrain import Pretrainer
 
 MIXTURE: Mapping[str, float] = {
-    "tamper": 0.2,
-    "summary": 0.15,
-    "compliance": 0.15,
-    "selfgrade": 0.25,
-    "arithmetic": 0.17,
+    "tamper": 0.24,
+    "summary": 0.17,
+    "compliance": 0.17,
+    "selfgrade": 0.2,
+    "arithmetic": 0.14,
     "drills": 0.08,
 }
 TOKENIZER_DOCUMENTS = 20_000

@@ -31,7 +31,7 @@ Document = tuple[list[int], list[float]]
 class PretrainConfig:
     """Sizes of a next-token run. tokens_per_batch counts padding."""
 
-    steps: int = 5000
+    steps: int = 7000
     tokens_per_batch: int = 2048
     learning_rate: float = 3e-3
     matrix_rate: float = 0.02
