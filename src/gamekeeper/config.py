@@ -36,7 +36,7 @@ class GameConfig:
 class TrainConfig:
     """GRPO as in the paper's section on training; sizes and step size are those of the pocket model."""
 
-    steps: int = 60
+    steps: int = 80
     items_per_step: int = 64
     group: int = 8
     minibatches: int = 4
