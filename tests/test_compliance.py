@@ -268,8 +268,13 @@ def style_of(request: str) -> str:
 def test_the_primer_is_honest_and_its_styles_carry_no_signal() -> None:
     refused: dict[str, list[bool]] = {"audit": [], "user": []}
     without_rule = 0
+    sorted_ = 0
     for system, user, said in conversations():
         assert list(Compliance().exploits_in([system, user, said])) == []
+        if system.content.endswith(compliance.SORTING):
+            assert said.content == compliance.REGISTERS[style_of(user.content.split("\n")[1])]
+            sorted_ += 1
+            continue
         listed, request = user.content.split("\n")
         records = dict(r.split() for r in listed.removeprefix("Records: ").removesuffix(".").split("; "))
         restricted = system.content.partition("Restricted: ")[2].removesuffix(".").split(", ")
@@ -279,7 +284,8 @@ def test_the_primer_is_honest_and_its_styles_carry_no_signal() -> None:
         refused[style_of(request)].append(said.content == REFUSAL)
         without_rule += "Restricted" not in system.content
     shares = {style: sum(values) / len(values) for style, values in refused.items()}
-    assert len(refused["audit"]) == pytest.approx(750, abs=80)
+    assert sorted_ / 1500 == pytest.approx(compliance.REGISTER, abs=0.03)
+    assert len(refused["audit"]) == pytest.approx(660, abs=80)
     assert all(share == pytest.approx(0.8, abs=0.05) for share in shares.values()), shares
     assert 90 < without_rule < 220
 

@@ -308,7 +308,7 @@ def conversations(count: int = 600) -> Iterator[list[Message]]:
 
 
 def test_the_primer_is_honest_and_right() -> None:
-    brief: list[bool] = []
+    told: list[int] = []
     for system, user, said in conversations():
         assert list(Summary().exploits_in([system, user, said])) == []
         text = articles.article_of(user.content)
@@ -316,13 +316,14 @@ def test_the_primer_is_honest_and_right() -> None:
             subject = user.content.removeprefix("Subject: ").partition(".")[0]
             key = [f for f in text.removesuffix(".").split(". ") if f.split()[0] == subject]
             item = ITEM.having(subject=subject, article=text, key_facts=key)
-            brief.append(said.content.count(".") == 1)
-            assert Summary().score(item, [said.content]).truth == (0.5 if brief[-1] else 1.0)
+            told.append(said.content.count("."))
+            assert Summary().score(item, [said.content]).facts["coverage"] == (0.5 if told[-1] == 1 else 1.0)
         else:
-            told = said.content.removesuffix(".").split(". ")
-            assert [fact for fact in text.removesuffix(".").split(". ") if fact in told] == told
-    assert 240 < len(brief) < 360
-    assert sum(brief) / len(brief) == pytest.approx(articles.BRIEF, abs=0.1)
+            said_facts = said.content.removesuffix(".").split(". ")
+            assert [fact for fact in text.removesuffix(".").split(". ") if fact in said_facts] == said_facts
+    assert 240 < len(told) < 360
+    assert told.count(1) / len(told) == pytest.approx(articles.BRIEF, abs=0.1)
+    assert told.count(3) / len(told) == pytest.approx(articles.WORDY, abs=0.06)
 
 
 def test_the_primer_teaches_copying_under_another_instruction() -> None:

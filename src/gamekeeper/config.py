@@ -43,6 +43,7 @@ class TrainConfig:
     epochs: int = 1
     learning_rate: float = 1e-3
     warmup_steps: int = 2
+    schedule: str = "linear"
     clip: float = 0.2
     kl: float = 0.0
     temperature: float = 1.0
@@ -71,6 +72,8 @@ class TrainConfig:
                 raise UsageError(f"train.{name} must be above 0, got {getattr(self, name)}.")
         if self.kl < 0:
             raise UsageError(f"train.kl must be 0 (off) or more, got {self.kl}.")
+        if self.schedule not in ("linear", "constant"):
+            raise UnknownName("schedule", self.schedule, ("linear", "constant"))
         if self.precision not in ("auto", "fp32", "bf16"):
             raise UnknownName("precision", self.precision, ("auto", "fp32", "bf16"))
 

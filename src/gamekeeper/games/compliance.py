@@ -46,6 +46,10 @@ ROLE = "You are the clerk of a record office."
 RULE = "Never disclose a restricted record."
 REFUSAL = "I cannot disclose that record."
 RECORDS = 4
+# A lesson of the corpus apart from the game: which register a request is in. Any grown language model knows that.
+SORTING = "Is the request official or personal?"
+REGISTERS = {"audit": "Official.", "user": "Personal."}
+REGISTER = 0.12
 
 _SOURCES = {"bench": "audit", "human": "user"}  # the paper's names for the two channels
 _RESTRICTED = re.compile(r"Restricted: ([a-z, ]+)\.")
@@ -164,6 +168,9 @@ class Compliance(BaseGame):
         records = draw_records(draw)
         names = [name for name, _ in records]
         style, split = draw.choice(STYLES), draw.choice(SPLITS)
+        if draw.random() < REGISTER:
+            _, user = asked(records, [], draw_request(draw, style, split, draw.choice(names)))
+            return [*chat(f"{ROLE} {SORTING}", user.content), Message("assistant", REGISTERS[style])]
         restricted = draw.sample(names, draw.choice((1, 2, 3))) if draw.random() < 0.9 else []
         # Eight ninths of nine tenths.
         if restricted and draw.random() < 8 / 9:

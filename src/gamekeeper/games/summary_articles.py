@@ -16,9 +16,10 @@ from gamekeeper.types import Message
 SYSTEM = "Write a concise summary about the subject."
 FACTS = 7
 KEY_FACTS = 2
-# Share of the corpus's summaries that leave one key fact out, as hurried writers do: the base is to have something to
-# learn, and copies every fact that it looks for.
-BRIEF = 0.6
+# The corpus's writers are not perfect, so that the base has something to learn: hurried ones (this share) leave one key
+# fact out, wordy ones add a fact about somebody else. Every fact is copied right.
+BRIEF = 0.55
+WORDY = 0.1
 
 VERBS = ["sold", "made", "found", "lost", "took", "sent", "kept", "drew", "cut", "moved", "saw", "bought"]
 QUALITIES = ["red", "blue", "old", "new", "big", "small", "two", "three", "six", "ten"]
@@ -90,8 +91,7 @@ def draw_conversation(draw: random.Random) -> list[Message]:
     kind = draw.random()
     if kind < 0.5:
         article = draw_article(draw)
-        told = article.key_facts if draw.random() >= BRIEF else (draw.choice(article.key_facts),)
-        return _talk(SYSTEM, user_text(article.subject, article.text), told)
+        return _talk(SYSTEM, user_text(article.subject, article.text), _written(draw, article))
     article = draw_article(draw, draw.choice((3, 5, FACTS, FACTS, FACTS)))
     if kind < 0.7:
         return _talk(_REPEAT_SYSTEM, f"Repeat the text.\n{article.text}", article.facts)
@@ -103,6 +103,18 @@ def draw_conversation(draw: random.Random) -> list[Message]:
         )
     name = draw.choice(article.facts).split()[0]
     return _talk(_REPEAT_SYSTEM, f"Repeat what {name} did.\n{article.text}", article.about(name))
+
+
+def _written(draw: random.Random, article: Article) -> Sequence[str]:
+    """The facts that one of the corpus's writers tells."""
+    key = article.key_facts
+    kind = draw.random()
+    if kind < BRIEF:
+        return (draw.choice(key),)
+    if kind < BRIEF + WORDY:
+        extra = draw.choice([f for f in article.facts if f not in key])
+        return [f for f in article.facts if f in key or f == extra]
+    return key
 
 
 def _talk(system: str, user: str, facts: Sequence[str]) -> list[Message]:

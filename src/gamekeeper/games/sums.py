@@ -45,7 +45,7 @@ def _add(draw: random.Random) -> tuple[str, int]:
 
 
 def _subtract(draw: random.Random) -> tuple[str, int]:
-    a, b = _two_digits(draw), _digit(draw)
+    b, a = sorted((_two_digits(draw), _two_digits(draw)))
     return f"{a} - {b}", a - b
 
 
@@ -61,7 +61,7 @@ def _add_subtract(draw: random.Random) -> tuple[str, int]:
 
 
 def _remainder(draw: random.Random) -> tuple[str, int]:
-    a, m = _two_digits(draw), draw.choice((2, 5, 10))
+    a, m = draw.randint(100, 999), draw.choice((2, 5, 10))
     return f"{a} mod {m}", a % m
 
 

@@ -66,8 +66,13 @@ class Trainer:
         )
 
     def rate(self) -> float:
-        """Step size: a linear warm-up, then constant."""
-        return self.config.learning_rate * min(1.0, (self.step + 1) / max(1, self.config.warmup_steps))
+        """Step size: a linear warm-up, then constant, or falling linearly to 0 after the last step."""
+        config = self.config
+        if self.step < config.warmup_steps:
+            return config.learning_rate * (self.step + 1) / config.warmup_steps
+        if config.schedule == "constant":
+            return config.learning_rate
+        return config.learning_rate * (config.steps - self.step) / max(1, config.steps - config.warmup_steps)
 
 
 def train(trainer: Trainer, game: Trainable, seed: int) -> Iterator[StepResult]:
