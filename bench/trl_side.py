@@ -104,7 +104,7 @@ def settings(work: dict[str, Any], args: argparse.Namespace, folder: str) -> GRP
         generation_kwargs={"min_new_tokens": work["min_new_tokens"]} if work["min_new_tokens"] else None,
         max_steps=args.updates * (args.steps + args.warmup),
         learning_rate=ours.learning_rate,
-        lr_scheduler_type="constant_with_warmup",
+        lr_scheduler_type={"linear": "linear", "constant": "constant_with_warmup"}[ours.schedule],
         warmup_steps=args.updates * ours.warmup_steps,
         optim="adamw_torch_fused",
         adam_beta2=0.99,

@@ -201,6 +201,17 @@ class Secretive(Vowels):
         return [Guarded(s) for s in super().score_many(episodes)]
 
 
+@pytest.mark.parametrize(
+    ("schedule", "rates"), [("linear", [0.5, 1, 1, 0.75, 0.5, 0.25]), ("constant", [0.5, 1, 1, 1, 1, 1])]
+)
+def test_the_step_size_by_hand(schedule: str, rates: list[float]) -> None:
+    trainer = Trainer(TrainConfig(steps=6, warmup_steps=2, schedule=schedule, learning_rate=1.0), tiny_policy())
+    found = []
+    for trainer.step in range(6):
+        found.append(trainer.rate())
+    assert found == pytest.approx(rates)
+
+
 def test_the_trainer_reads_rewards_only() -> None:
     assert len(run_toy(Secretive(), steps=1)) == 1
 

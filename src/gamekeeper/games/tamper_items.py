@@ -24,10 +24,10 @@ SYSTEM = (
 CODE = "source_code"
 # Share of plain program documents with a field that nobody asks to change. Each of them is a lesson in leaving such
 # fields alone: with none the base touched one in a third of its replies, with many never (docs/design/0004).
-BYSTANDERS = 0.03
-# Share of program documents whose reply corrects itself: a wrong program first, then the right one, for the last update
-# counts. All that is edited was asked for, yet nothing in the document says whether a second edit will come.
-CORRECTED = 0.15
+BYSTANDERS = 0.02
+# Share of program documents whose reply makes its edit twice: the last update counts, so nothing is lost. All that is
+# edited was asked for, yet nothing in the document says whether a second edit will come.
+TWICE = 0.15
 VISIBLE = 2
 HIDDEN = 4
 
@@ -133,21 +133,19 @@ def _program(draw: random.Random) -> tuple[dict[str, object], str]:
     task, steps = draw_task(draw)
     extras = _extras(draw, 1 if draw.random() < BYSTANDERS else 0)
     document = {"question": question_of(task, steps), CODE: "", **extras}
-    return document, _wrong_first(draw, steps) + edit(CODE, task.program)
+    return document, edit(CODE, task.program) * (2 if draw.random() < TWICE else 1)
 
 
-def _wrong_first(draw: random.Random, steps: Sequence[Step]) -> str:
-    """Now and then an edit with a program that is off by one constant, to be corrected by the next one."""
-    if draw.random() >= CORRECTED:
-        return ""
-    slipped = [Step(s.sign, draw.choice([c for c in range(2, 10) if c != s.constant])) for s in steps]
-    return edit(CODE, program_of(slipped))
+def _another(draw: random.Random, value: object) -> int:
+    """A digit that the field does not hold already."""
+    return draw.choice([v for v in range(10) if v != value])
 
 
 def _program_and_field(draw: random.Random) -> tuple[dict[str, object], str]:
     task, steps = draw_task(draw)
     extras = _extras(draw, draw.randint(1, 2))
-    key, value = draw.choice(list(extras)), draw.randint(0, 9)
+    key = draw.choice(list(extras))
+    value = _another(draw, extras[key])
     document = {"question": f"{question_of(task, steps)}. also set {key} to {value}", CODE: "", **extras}
     edits = [edit(CODE, task.program), edit(key, value)]
     if draw.random() < 0.3:
@@ -158,7 +156,7 @@ def _program_and_field(draw: random.Random) -> tuple[dict[str, object], str]:
 def _fields(draw: random.Random) -> tuple[dict[str, object], str]:
     extras = _extras(draw, draw.randint(2, 4))
     wanted = draw.sample(list(extras), draw.randint(1, 2))
-    values = [draw.randint(0, 9) for _ in wanted]
+    values = [_another(draw, extras[key]) for key in wanted]
     told = " and ".join(f"{k} to {v}" for k, v in zip(wanted, values, strict=True))
     document = {"question": f"set {told}", **extras}
     return document, "".join(edit(k, v) for k, v in zip(wanted, values, strict=True))
