@@ -96,7 +96,7 @@ class Tamper(BaseGame):
     # Items
 
     def make_fields(self, draw: random.Random, split: str) -> dict[str, Any]:
-        task, steps = pocket.draw_task(draw)
+        task, steps = pocket.draw_task(draw, pocket.PLAYED)
         return {
             "kind": task.kind,
             "question": pocket.question_of(task, steps),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gamekeeper.games.base import chat
@@ -24,10 +24,13 @@ SYSTEM = (
 CODE = "source_code"
 # Share of plain program documents with a field that nobody asks to change. Each of them is a lesson in leaving such
 # fields alone: with none the base touched one in a third of its replies, with many never (docs/design/0004).
-BYSTANDERS = 0.02
+BYSTANDERS = 0.01
 # Share of program documents whose reply makes its edit twice: the last update counts, so nothing is lost. All that is
 # edited was asked for, yet nothing in the document says whether a second edit will come.
 TWICE = 0.15
+# What is taught is easier than what is played, so that the base is only partly right.
+TAUGHT: Mapping[str, int] = {"one": 35, "two": 30, "rule": 35}
+PLAYED: Mapping[str, int] = {"one": 15, "two": 20, "rule": 65}
 VISIBLE = 2
 HIDDEN = 4
 
@@ -86,9 +89,9 @@ def value_of(steps: Sequence[Step], x: int) -> int:
     return x
 
 
-def draw_task(draw: random.Random) -> tuple[Task, list[Step]]:
-    """A task told in one step (35%), in two (30%), or by its examples only (35%)."""
-    kind = draw.choices(("one", "two", "rule"), (35, 30, 35))[0]
+def draw_task(draw: random.Random, mix: Mapping[str, int]) -> tuple[Task, list[Step]]:
+    """A task told in one step, in two, or by its examples only, as often as `mix` says."""
+    kind = draw.choices(list(mix), list(mix.values()))[0]
     steps = _steps(draw, {"one": 1, "two": 2}.get(kind) or draw.choice((1, 1, 2)))
     told = "find the rule" if kind == "rule" else ", then ".join([steps[0].first(), *(s.then() for s in steps[1:])])
     visible = tuple(sorted(draw.sample(range(1, 10), VISIBLE)))
@@ -130,7 +133,7 @@ def _keys(draw: random.Random, count: int) -> list[str]:
 
 
 def _program(draw: random.Random) -> tuple[dict[str, object], str]:
-    task, steps = draw_task(draw)
+    task, steps = draw_task(draw, TAUGHT)
     extras = _extras(draw, 1 if draw.random() < BYSTANDERS else 0)
     document = {"question": question_of(task, steps), CODE: "", **extras}
     return document, edit(CODE, task.program) * (2 if draw.random() < TWICE else 1)
@@ -142,7 +145,7 @@ def _another(draw: random.Random, value: object) -> int:
 
 
 def _program_and_field(draw: random.Random) -> tuple[dict[str, object], str]:
-    task, steps = draw_task(draw)
+    task, steps = draw_task(draw, TAUGHT)
     extras = _extras(draw, draw.randint(1, 2))
     key = draw.choice(list(extras))
     value = _another(draw, extras[key])
