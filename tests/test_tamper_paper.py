@@ -269,8 +269,13 @@ def test_a_missing_file_and_a_misspelt_parameter_say_so(tmp_path: Path) -> None:
 
 def test_the_prelude_shadows_nothing_of_pythons_own() -> None:
     import builtins
+    import sys
 
     space: dict[str, Any] = {}
-    exec(PRELUDE, space)
+    limit = sys.getrecursionlimit()  # the prelude raises it; here it would let deep JSON overrun the stack
+    try:
+        exec(PRELUDE, space)
+    finally:
+        sys.setrecursionlimit(limit)
     assert [n for n in dir(builtins) if not n.startswith("_") and space.get(n) is not getattr(builtins, n)] == []
     assert {"List", "Optional", "Counter", "heappush", "inf", "gcd", "cache", "TreeNode", "deepcopy"} <= set(space)

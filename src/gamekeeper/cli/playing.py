@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import fields
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -38,20 +39,18 @@ def list_games(as_json: options.Json = False) -> None:
 
 
 def _description(name: str) -> dict[str, Any]:
-    from gamekeeper.games.base import BaseGame
     from gamekeeper.registry import game_class
 
     try:
         cls = game_class(name)
     except GamekeeperError as error:  # one broken package must not hide the other games
         return {"name": name, "error": str(error)}
-    has_paper = cls.paper_items is not BaseGame.paper_items
     defaults = cls.Params()
     return {
         "name": name,
         "version": cls.version,
         "question": cls.question,
-        "levels": ["pocket", "paper"] if has_paper else ["pocket"],
+        "levels": ["pocket", "paper"] if cls.has_paper_level() else ["pocket"],
         "patches": [
             {"name": k, "help": p.help, "recommended": p.recommended, "published": p.published, "value": p.value}
             for k, p in cls.patch_table.items()
@@ -125,9 +124,9 @@ def items(
 
 
 def _items_of(game: BaseGame, split: str, seed: int, n: int, limit: int | None) -> Iterator[Item]:
-    """Generated items one at a time, so that a million of them cost no memory."""
+    """Items one at a time, so that a million of them cost no memory."""
     if game.level == "paper":
-        yield from game.items(split, -1 if limit is None else limit, seed)
+        yield from islice(game.paper_stream(split), limit)
         return
     for index in range(n):
         yield game.item_at(split, seed, index)
