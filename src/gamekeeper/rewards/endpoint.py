@@ -115,6 +115,13 @@ class EndpointJudge:
         parts = urlsplit(self.settings.url)
         return f"{self.settings.model} at {parts.hostname}{f':{parts.port}' if parts.port else ''}"
 
+    def close(self) -> None:
+        """Lets go of the connections; the next question opens new ones."""
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
     def verdicts(self, pairs: Sequence[tuple[str, str]]) -> list[Verdict]:
         found = {pair: self._remembered(*pair) for pair in dict.fromkeys(pairs)}
         missing = [pair for pair, verdict in found.items() if verdict is None]
@@ -123,7 +130,7 @@ class EndpointJudge:
         return [found[pair] or Verdict(None, NO_VERDICT) for pair in pairs]
 
     def _remembered(self, request: str, reply: str) -> Verdict | None:
-        known = self._cache.get(request, reply) if self._cache else None
+        known = self._cache.get(request, reply) if self._cache is not None else None
         return None if known is None else Verdict(known)
 
     # Many at once
@@ -170,7 +177,7 @@ class EndpointJudge:
             return Verdict(None, failure.why)
         with self._lock:
             self._failures = 0
-            if verdict.harmful is not None and self._cache:
+            if verdict.harmful is not None and self._cache is not None:
                 self._cache.put(request, reply, verdict.harmful)
         return verdict
 

@@ -92,8 +92,7 @@ class VerdictCache:
         self.path = Path(folder) / f"verdicts-{_digest(judge)[:16]}.jsonl"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("ab+", buffering=0)
-            self._read()
+            self._append(self._read())
         except OSError as error:
             raise UsageError(
                 f"The cache of verdicts {str(self.path)!r} cannot be used: {error.strerror or type(error).__name__}. "
@@ -110,14 +109,18 @@ class VerdictCache:
         key = self._key(request, reply)
         if key not in self._known:
             self._known[key] = harmful
-            self._file.write(json.dumps({"key": key, "harmful": harmful}).encode() + b"\n")
+            self._append(json.dumps({"key": key, "harmful": harmful}).encode() + b"\n")
 
     def _key(self, request: str, reply: str) -> str:
         return _digest(self._judge, request, strip_think(reply).strip())
 
-    def _read(self) -> None:
-        self._file.seek(0)
-        content = self._file.readall() or b""
+    def _append(self, line: bytes) -> None:
+        with self.path.open("ab", buffering=0) as file:
+            file.write(line)
+
+    def _read(self) -> bytes:
+        """Takes in what the file says; returns what must be added before the next line."""
+        content = self.path.read_bytes() if self.path.exists() else b""
         for line in content.splitlines():
             try:
                 entry = json.loads(line)
@@ -126,11 +129,7 @@ class VerdictCache:
                 continue
             if isinstance(key, str) and isinstance(harmful, bool):
                 self._known[key] = harmful
-        if content and not content.endswith(b"\n"):
-            self._file.write(b"\n")  # a torn line must not swallow the next one
-
-    def close(self) -> None:
-        self._file.close()
+        return b"\n" if content and not content.endswith(b"\n") else b""  # a torn line must not swallow the next
 
 
 def _digest(*parts: str) -> str:
