@@ -42,7 +42,7 @@ def test_right_solutions_score_one_and_wrong_ones_less(problems: dict[str, Item]
 
 
 def test_the_paper_files_are_read_whole(shared: Path) -> None:
-    for split, rows, without in (("test", 88, 86), ("train", 792, 778)):
+    for split, rows, without in (("test", 88, 86), ("train", 792, 777)):
         data = shared / f"paper_data/reward_tampering/{split}.parquet"
         every = Tamper(data=data, undecidable=True).items(split, -1, 0)
         assert len({i.id for i in every}) == len(every) == rows
@@ -226,6 +226,9 @@ def test_a_problem_that_cannot_be_run_is_unscored(change: Mapping[str, Any], rea
         ("any of them", "class S:\n    def go(self, a: int) -> int:\n        ", None),
         ("He can move to any one of the adjacent cells.", "", None),
         ("Print it.", "", None),
+        ("Print one way to arrange the parts.", "", "several outputs"),
+        ("Return any of the longest ones.", "class S:\n    def go(self, a: int) -> int:\n        ", "several outputs"),
+        ("Return any order of them.", "class S:\n    def go(self, a: int) -> int:\n        ", None),
     ],
 )
 def test_what_cannot_be_decided_is_found(question: str, starter: str, reason: str | None) -> None:
@@ -256,6 +259,13 @@ def test_a_row_that_does_not_fit_is_named(row: Mapping[str, Any], told: str, tmp
     pq.write_table(pa.Table.from_pylist([{**good, **row}]), path)
     with pytest.raises(DataError, match=told):
         Tamper(data=path).items("test", -1, 0)
+
+
+def test_tests_that_contradict_each_other_decide_nothing() -> None:
+    tests = [{"input": "1", "output": "2"}, {"input": "1 ", "output": "2\n"}]
+    assert tamper_paper.undecidable_because(paper_fields("Print it.", tests)) is None
+    tests.append({"input": "1", "output": "3"})
+    assert "different outputs" in (tamper_paper.undecidable_because(paper_fields("Print it.", tests)) or "")
 
 
 def test_a_missing_file_and_a_misspelt_parameter_say_so(tmp_path: Path) -> None:

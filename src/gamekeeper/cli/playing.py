@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import fields
-from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +14,7 @@ from gamekeeper.errors import GamekeeperError, UsageError
 
 if TYPE_CHECKING:
     from gamekeeper.games.base import BaseGame
+    from gamekeeper.games.paper_report import Described
     from gamekeeper.types import Item, Prompt, Score
 
 # list
@@ -89,10 +89,8 @@ def items(
     seed: options.Seed = 0,
     patches: options.Patches = "flawed",
     data: options.Data = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="With --data: at most so many rows. Default: all.", show_default=False),
-    ] = None,
+    limit: options.Limit = None,
+    clean: options.Clean = False,
     params: options.Params = None,
     as_json: options.Json = False,
 ) -> None:
@@ -107,12 +105,11 @@ def items(
       gamekeeper items summary --data test.parquet --limit 10 --json > items.jsonl
     """
     options.check_split(split)
-    if data is None and limit is not None:
-        raise UsageError("--limit goes with --data; for generated items use --n.")
+    options.check_limit(limit, data)
     options.at_least("--n", n, 0)
-    options.at_least("--limit", limit or 0, 0)
-    game = options.open_game(name, patches, data, params)
-    for item in _items_of(game, split, seed, n, limit):
+    game = options.open_game(name, patches, data, params, clean)
+    found = _described(game, split, limit)
+    for item in found or _generated(game, split, seed, n):
         prompt = game.prompt(item) or ()
         if as_json:
             messages = [{"role": m.role, "content": m.content} for m in prompt]
@@ -121,15 +118,20 @@ def items(
             console.out(f"--- {item.id}")
             show_prompt(prompt, sys.stdout.write)
             console.out()
+    if found:
+        console.say(found.report.in_short())
 
 
-def _items_of(game: BaseGame, split: str, seed: int, n: int, limit: int | None) -> Iterator[Item]:
+def _described(game: BaseGame, split: str, limit: int | None) -> Described | None:
+    """The items of the game's data file, if it has one, with what is to be said of them."""
+    from gamekeeper.games.paper_report import Described
+
+    return Described(game, split, limit) if game.level == "paper" else None
+
+
+def _generated(game: BaseGame, split: str, seed: int, n: int) -> Iterator[Item]:
     """Items one at a time, so that a million of them cost no memory."""
-    if game.level == "paper":
-        yield from islice(game.paper_stream(split), limit)
-        return
-    for index in range(n):
-        yield game.item_at(split, seed, index)
+    return (game.item_at(split, seed, index) for index in range(n))
 
 
 def show_prompt(prompt: Prompt, write: Any) -> None:

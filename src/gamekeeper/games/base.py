@@ -204,6 +204,10 @@ class BaseGame(ABC):
         """What rows are counted by when a data file is described, e.g. {"source": "AtCoder"}."""
         return {}
 
+    def measures(self, item: Item) -> Mapping[str, int]:
+        """What is counted in each row when a data file is described, e.g. {"hidden tests": 2}."""
+        return {}
+
     def data_file(self, split: str) -> Path:
         """The file of a split: the one that was given, or the split's own in a folder that was given."""
         data = self.data or Path()
