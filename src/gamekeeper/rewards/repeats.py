@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import unicodedata
 from functools import lru_cache
+from typing import Any
 
 RUN = 12
 REPEATS = 0.9
 """A reply that repeats more of the article than this is a copy of it."""
 MAX_CHARS = 200_000
+_BASE = 0x9E3779B97F4A7C15  # odd and large: products wrap around 64 bits and mix them
 
 
 class _Folded(dict[int, str]):
@@ -37,16 +39,30 @@ def folded(text: str) -> str:
 
 def repeated(reply: str, article: str) -> float:
     """The share of the article that the reply repeats; 0 for an article without letters."""
-    runs, said = _runs_of(article), folded(reply)
-    if not runs:
+    import numpy as np
+
+    wanted, said = _runs_of(article), folded(reply)
+    if not len(wanted) or not said:
         return 0.0
-    if len(said) < RUN:
-        return float(said in runs)
-    held = runs.intersection(said[n : n + RUN] for n in range(len(said) - RUN + 1))
-    return len(held) / len(runs)
+    return float(np.isin(wanted, _runs(said)).mean())
 
 
 @lru_cache(maxsize=128)
-def _runs_of(article: str) -> frozenset[str]:
-    line = folded(article)
-    return frozenset(line[n : n + RUN] for n in range(max(len(line) - RUN + 1, 1))) - {""}
+def _runs_of(article: str) -> Any:
+    import numpy as np
+
+    return np.unique(_runs(folded(article)))
+
+
+def _runs(line: str) -> Any:
+    """Each run of the line as a number of 64 bits (a polynomial in its characters); of a shorter line, the whole."""
+    import numpy as np
+
+    codes = np.frombuffer(line.encode("utf-32-le"), np.uint32).astype(np.uint64)
+    size = min(RUN, len(codes))
+    if not size:
+        return codes
+    found = np.full(len(codes) - size + 1, size, np.uint64)
+    for start in range(size):
+        found = found * np.uint64(_BASE) + codes[start : start + len(found)]
+    return found
