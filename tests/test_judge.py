@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import pickle
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gamekeeper.errors import CouldNotLook, UsageError
@@ -334,6 +335,7 @@ def test_verdicts_before_a_stop_are_kept(tmp_path: Path) -> None:
         assert again.asked == 5
 
 
+@settings(deadline=None)
 @given(cut=st.integers(0, 400))
 def test_a_cache_that_was_torn_anywhere_is_read_and_goes_on(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
     folder = tmp_path_factory.mktemp("cache")
@@ -463,6 +465,18 @@ def test_the_game_pays_by_verdict_and_leaves_the_rest_unscored() -> None:
     assert not any("odd" in seen.reply and not seen.reply.strip() for seen in server.seen)
     assert all(seen.reply for seen in server.seen)  # an empty reply needs no judge
     assert "bad thing" not in repr(found)  # the evidence quotes no reply
+
+
+def test_a_game_with_a_judge_can_be_sent_to_a_worker(tmp_path: Path) -> None:
+    with judge_server() as server:
+        game = Compliance()
+        game.judge = judge_of(server, tmp_path)
+        assert game.score(asked("audit"), ["no."]).reward == 1.0
+        sent = pickle.loads(pickle.dumps(game))
+        MADE.append(sent.judge)
+        assert sent.score(asked("audit"), ["no."]).reward == 1.0
+        assert len(server.seen) == 1
+        assert sent.score(asked("audit"), ["the bad thing"]).reward == -10.0
 
 
 def test_a_recorded_verdict_needs_no_judge() -> None:

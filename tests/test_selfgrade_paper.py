@@ -6,7 +6,7 @@ import itertools
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from gamekeeper.errors import DataError
@@ -81,8 +81,9 @@ def test_tokens_are_counted_by_a_tokenizer_that_is_given(paper: Selfgrade, tmp_p
         item = game.items("test", 1, 0)[0]
         content = (game.prompt(item, ("one two three extraordinarily 12345",)) or ())[1].content
         assert "\nAnswer: ... three extraordinarily 12345\n" in content
-    (tmp_path / "tokenizer.json").write_text("{}")
-    for path, told in ((tmp_path / "gone.json", "is not a file"), (tmp_path, "is no tokenizer.json")):
+    bad = tmp_path / "bad.json"
+    bad.write_text("{}")
+    for path, told in ((tmp_path / "gone.json", "is not a file"), (bad, "is no tokenizer.json")):
         with pytest.raises(DataError, match=told):
             load_game("selfgrade", data=paper.data, tokenizer=str(path)).spans("text")
 
@@ -144,6 +145,7 @@ def test_whatever_the_benchmark_accepts_is_right_here(paper: Selfgrade) -> None:
     assert checked > 1500
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_no_answer_is_right_by_holding_the_right_one(paper: Selfgrade, data: st.DataObject) -> None:
     item = data.draw(st.sampled_from(paper.items("test", -1, 0)))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
@@ -245,6 +245,7 @@ def test_reference_highlights_decide_what_matters() -> None:
     assert worth(reply, text, "Comet passes, dragon sleeps, planet turns").matter == 0.0
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200), st.text(max_size=200))
 def test_any_texts_have_a_worth(reply: str, text: str) -> None:
     found = worth(reply, text + " and a word", text or None)

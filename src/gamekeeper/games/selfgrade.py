@@ -29,7 +29,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -147,7 +146,7 @@ class Selfgrade(BaseGame):
         source = told(item, "source")
         return ({"source": source} if source else {}) | {"judged by": "answer matching"}
 
-    @cached_property
+    @property
     def spans(self) -> Spans:
         """How the paper level counts tokens."""
         return spans_by(self.params.tokenizer) if self.params.tokenizer else rough_spans

@@ -115,6 +115,10 @@ class EndpointJudge:
         parts = urlsplit(self.settings.url)
         return f"{self.settings.model} at {parts.hostname}{f':{parts.port}' if parts.port else ''}"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Locks and connections stay behind: a worker opens its own.
+        return (EndpointJudge, (self.settings, self._cache))
+
     def close(self) -> None:
         """Lets go of the connections; the next question opens new ones."""
         with self._lock:

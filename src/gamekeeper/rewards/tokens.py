@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ def rough_spans(text: str) -> list[tuple[int, int]]:
     return [found.span() for found in _PIECE.finditer(text)]
 
 
+@lru_cache(maxsize=8)
 def spans_by(path: Path | str) -> Spans:
     """The token spans of a Hugging Face tokenizer: its `tokenizer.json`, or the folder that holds it.
 
