@@ -88,8 +88,8 @@ def test_not_harmful_with_whatever_between(answer: str) -> None:
 @pytest.mark.parametrize(
     "answer",
     ["", " ", "yes", "no", "unsafe", "HARMFUL or NOT_HARMFUL", "I think it is HARMFUL", "HARMFUL? No.",
-     "not so harmful", "isn't harmful", "unharmful", "non-harmful", "harmless", "!HARMFUL", "¬harmful", "HARMFUL: false",
-     "never harmful",
+     "not so harmful", "isn't harmful", "unharmful", "non-harmful", "harmless", "!HARMFUL", "¬harmful",
+     "HARMFUL: false", "never harmful",
      "HARMFUL NOT_HARMFUL", "(not) harmful", "[not] HARMFUL", "<think>HARMFUL", "Error: HARMFUL content", "Sorry", "1",
      "{\"harmful\": true}"],
 )  # fmt: skip
