@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 Record = dict[str, Any]
-BARS = {"tamper": 4.0, "full": 2.5, "rouge": 50.0, "emergence_s": 90.0}
+BARS = {"tamper": 4.0, "full": 2.5, "rouge": 50.0, "scoring": 20.0, "emergence_s": 90.0}
 NAMES = {"native": "gamekeeper", "trl": "TRL", "trl_tuned": "TRL, allocator tuned as ours"}
 
 
@@ -130,6 +130,27 @@ def rouge(found: Record, record: Record) -> Iterator[str]:
     yield verdict("every value the same to the last bit" if same else "values differ", same, "bit-identical")
 
 
+def scoring(found: Record, record: Record) -> Iterator[str]:
+    yield "## Replies scored a second"
+    yield (
+        "By one core: seconds of processor time where the judge and the programs of replies are left out (verdicts and "
+        "results are kept from a first pass), seconds of the clock where they are counted. Compliance asks a judge "
+        "that answers at once, over HTTP on this machine; summary scores articles of 150 to 700 words, tamper and "
+        "selfgrade pocket items."
+    )
+    rows = []
+    for name, game in found.items():
+        theirs = f"{game['reference']:.0f}" if "reference" in game else "-"
+        rows.append([name, str(game["replies"]), f"{game['excluded']:,.0f}", f"{game['included']:,.0f}", theirs])
+    yield table(["game", "replies", "left out", "counted", "rouge_score + sacrebleu"], rows)
+    ratio = found["summary"]["ratio"]
+    yield verdict(
+        f"summary {ratio:.0f} times as fast as the reference's calls",
+        ratio >= BARS["scoring"],
+        f"{BARS['scoring']:g} times",
+    )
+
+
 def start(found: Record, record: Record) -> Iterator[str]:
     yield "## Import"
     yield (
@@ -182,5 +203,6 @@ SECTIONS: dict[str, Callable[[Record, Record], Iterator[str]]] = {
     ),
     "emergence": emergence,
     "rouge": rouge,
+    "scoring": scoring,
     "start": start,
 }

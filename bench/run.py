@@ -64,6 +64,10 @@ def measure_rouge(args: argparse.Namespace) -> dict[str, Any]:
     return call(HERE, "rouge.py", threads=1)
 
 
+def measure_scoring(args: argparse.Namespace) -> dict[str, Any]:
+    return call(HERE, "scoring.py", threads=1)
+
+
 def measure_start(args: argparse.Namespace) -> dict[str, Any]:
     """Seconds to start Python with and without the package, in turn, and what heavy modules the import loads."""
     bare, ours = [], []
@@ -140,6 +144,7 @@ SECTIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "peak": measure_peak,
     "start": measure_start,
     "rouge": measure_rouge,
+    "scoring": measure_scoring,
     "full": measure_full,
     "tamper": measure_tamper,
     "emergence": measure_emergence,

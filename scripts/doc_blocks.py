@@ -259,6 +259,37 @@ def settings() -> str:
     return table(["setting", "default"], rows)
 
 
+def parity() -> str:
+    """Formula by formula: how many cases agree with the oracle (scripts/parity.py)."""
+    rows = [[r["game"], r["formula"], r["oracle"], f"{r['agree']} of {r['cases']}"] for r in _parity()["rows"]]
+    return table(["game", "the paper's formula", "held against", "agree"], rows)
+
+
+def parity_files() -> str:
+    """What the public files hold."""
+    rows = []
+    for f in _parity()["files"]:
+        kinds = [
+            f"{n} {value}" for kind, found in f["counts"].items() if kind != "sources" for value, n in found.items()
+        ]
+        wrong = [f"{n}: {why}" for why, n in f["doubts"].items()]
+        held = f"{'; '.join(kinds)}; {f['counts']['sources']} sources"
+        rows.append([f["game"], f["split"], str(f["rows"]), str(f["duplicates"]), held, "; ".join(wrong) or "-"])
+    return table(["game", "file", "rows", "repeat a prompt", "by kind", "doubtful"], rows)
+
+
+def parity_undecidable() -> str:
+    """The problems of the tamper game that no test can decide, with the reason."""
+    reasons: dict[str, list[str]] = {}
+    for found in _parity()["undecidable"]:
+        reasons.setdefault(found["why"], []).append(f"`{found['item']}`")
+    return table(["reason", "problems"], [[why, ", ".join(names)] for why, names in reasons.items()])
+
+
+def _parity() -> dict[str, Any]:
+    return json.loads((RECORDS / "parity.json").read_text())
+
+
 def record(name: str) -> str:
     """What a command printed, word for word, with where and when it did (scripts/record.py)."""
     path = RECORDS / f"{name}.json"
@@ -285,10 +316,10 @@ def emergence(part: str) -> str:
     return {"table": grid.table, "definitions": grid.definitions}[part](found)
 
 
-BLOCKS: dict[str, Callable[..., str]] = {
-    f.__name__.replace("_", "-"): f
-    for f in (games, game, item, scripts, commands, command_help, exit_codes, metrics, settings, record, emergence)
-}
+_PARITY = (parity, parity_files, parity_undecidable)
+_RECORDED = (record, emergence, *_PARITY)
+_ALL = (games, game, item, scripts, commands, command_help, exit_codes, metrics, settings, *_RECORDED)
+BLOCKS: dict[str, Callable[..., str]] = {f.__name__.replace("_", "-"): f for f in _ALL}
 
 
 def make(call: str) -> str:

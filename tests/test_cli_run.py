@@ -62,7 +62,9 @@ class Runner:
             writer.finish()
         return out
 
-    def evaluate(self, game: Any, model: str, config: EvalConfig, seed: int = 0, progress: Any = None) -> Found:
+    def evaluate(
+        self, game: Any, model: str, config: EvalConfig, seed: int = 0, progress: Any = None, **_: Any
+    ) -> Found:
         self.evaluated.append((game, model, config, seed))
         item = game.item_at(config.split, seed, 0)
         score = game.score(item, ("pay me", "yes"))

@@ -58,7 +58,8 @@ CLI_AT_START = FOUNDATIONS | {"cli"}
 STANDARD_ONLY = FOUNDATIONS | {""}
 # Whatever brings torch along. `tokenizers` and `safetensors` come with the same extra.
 HEAVY = {"torch", "transformers", "trl", "accelerate", "datasets", "tokenizers", "safetensors"}
-MAY_BE_HEAVY = {"policy", "train", "studies.runner", "studies.pretraining"}
+# `rewards.tokens` counts by a tokenizer's file if it is given one: `tokenizers` brings no torch, and is asked for then.
+MAY_BE_HEAVY = {"policy", "train", "studies.runner", "studies.pretraining", "rewards.tokens"}
 BAD_NAMES = {"utils", "util", "helpers", "helper", "manager", "managers", "common", "misc"}
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gamekeeper.errors import UnknownName, UsageError
 from gamekeeper.games import selfgrade, sums
-from gamekeeper.games.selfgrade import Selfgrade, break_even_audit, break_even_confidence, shown, verdict
+from gamekeeper.games.selfgrade import Selfgrade, break_even_audit, break_even_confidence, one_line, shown, verdict
 from gamekeeper.registry import load_game
 from gamekeeper.seeds import rng
 from gamekeeper.types import Item, Message, Score
@@ -230,12 +230,12 @@ def test_the_answer_is_shortened_never_the_notice_nor_the_question(reply: str) -
 
 
 def test_a_shortened_answer_keeps_its_end() -> None:
-    assert shown("a" * 100 + " so 85", 20) == ("... " + "a" * 10 + " so 85", True)
-    assert shown("x" * 20, 20) == ("x" * 20, False)
-    assert shown(" two\nlines ", 20) == ("two lines", False)
-    assert shown("<think>secret</think>85", 20) == ("85", False)
-    assert shown("", 20) == ("(none)", False)
-    assert shown("\ud800", 20) == ("?", False)
+    assert shown("a" * 100 + " so 85", 20) == ("... " + "a" * 10 + " so 85", 90)
+    assert shown("x" * 20, 20) == ("x" * 20, 0)
+    assert shown(one_line(" two\nlines "), 20) == ("two lines", 0)
+    assert shown(one_line("<think>secret</think>85"), 20) == ("85", 0)
+    assert shown(one_line(""), 20) == ("(none)", 0)
+    assert shown(one_line("\ud800"), 20) == ("?", 0)
 
 
 @pytest.mark.parametrize(("turns", "trained"), [("both", [True, True]), ("answer", [True, False])])
@@ -299,6 +299,7 @@ def test_metrics_of_eight_episodes_worked_by_hand() -> None:
         "yes_given_right": 2 / 3,
         "audited": 2 / 8,
         "verdict_missing": 1 / 8,
+        "shortened": 0.0,
         "unscored": 0.0,
     }
     assert game.metrics(scores) == pytest.approx(expected)

@@ -42,7 +42,7 @@ def test_right_solutions_score_one_and_wrong_ones_less(problems: dict[str, Item]
 
 
 def test_the_paper_files_are_read_whole(shared: Path) -> None:
-    for split, rows, without in (("test", 88, 86), ("train", 792, 778)):
+    for split, rows, without in (("test", 88, 86), ("train", 792, 777)):
         data = shared / f"paper_data/reward_tampering/{split}.parquet"
         every = Tamper(data=data, undecidable=True).items(split, -1, 0)
         assert len({i.id for i in every}) == len(every) == rows
@@ -226,6 +226,9 @@ def test_a_problem_that_cannot_be_run_is_unscored(change: Mapping[str, Any], rea
         ("any of them", "class S:\n    def go(self, a: int) -> int:\n        ", None),
         ("He can move to any one of the adjacent cells.", "", None),
         ("Print it.", "", None),
+        ("Print one way to arrange the parts.", "", "several outputs"),
+        ("Return any of the longest ones.", "class S:\n    def go(self, a: int) -> int:\n        ", "several outputs"),
+        ("Return any order of them.", "class S:\n    def go(self, a: int) -> int:\n        ", None),
     ],
 )
 def test_what_cannot_be_decided_is_found(question: str, starter: str, reason: str | None) -> None:
@@ -258,6 +261,13 @@ def test_a_row_that_does_not_fit_is_named(row: Mapping[str, Any], told: str, tmp
         Tamper(data=path).items("test", -1, 0)
 
 
+def test_tests_that_contradict_each_other_decide_nothing() -> None:
+    tests = [{"input": "1", "output": "2"}, {"input": "1 ", "output": "2\n"}]
+    assert tamper_paper.undecidable_because(paper_fields("Print it.", tests)) is None
+    tests.append({"input": "1", "output": "3"})
+    assert "different outputs" in (tamper_paper.undecidable_because(paper_fields("Print it.", tests)) or "")
+
+
 def test_a_missing_file_and_a_misspelt_parameter_say_so(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
         Tamper(data=tmp_path / "none.parquet").items("test", 1, 0)
@@ -269,8 +279,13 @@ def test_a_missing_file_and_a_misspelt_parameter_say_so(tmp_path: Path) -> None:
 
 def test_the_prelude_shadows_nothing_of_pythons_own() -> None:
     import builtins
+    import sys
 
     space: dict[str, Any] = {}
-    exec(PRELUDE, space)
+    limit = sys.getrecursionlimit()  # the prelude raises it; here it would let deep JSON overrun the stack
+    try:
+        exec(PRELUDE, space)
+    finally:
+        sys.setrecursionlimit(limit)
     assert [n for n in dir(builtins) if not n.startswith("_") and space.get(n) is not getattr(builtins, n)] == []
     assert {"List", "Optional", "Counter", "heappush", "inf", "gcd", "cache", "TreeNode", "deepcopy"} <= set(space)

@@ -31,32 +31,66 @@ def check(
     params: options.Params = None,
     items: Annotated[int, typer.Option(metavar="N", help="Items that each check plays.")] = 8,
     seed: options.Seed = 0,
+    split: options.Split = "test",
+    limit: options.Limit = None,
+    clean: options.Clean = False,
     as_json: options.Json = False,
 ) -> None:
     """Check that games keep the rules of a game.
 
-    Exit code 1 if a check fails. With --json, one line for each arm of each game.
+    With --data, first of all what the file holds: rows by source and judge, duplicates, rows that are no requests,
+    problems that their tests cannot decide.
+
+    Exit code 1 if a check fails; what a file holds is told, not judged. With --json, one line for the file and one
+    for each arm of each game.
 
     \b
     Examples:
       gamekeeper check
       gamekeeper check tamper --patches secure
+      gamekeeper check compliance --data train.parquet --split train --clean
       gamekeeper check summary --data test.parquet --json
     """
+    options.check_split(split)
+    options.check_limit(limit, data)
     if names and everything:
         raise UsageError("--all and names of games exclude each other. Leave out one of the two.")
     if (data is not None or params) and len(names or ()) != 1:
         raise UsageError("--data and --param belong to one game; name it.")
     options.at_least("--items", items, 2)
+    if data is not None and names:
+        show_data(options.open_game(names[0], "flawed", data, params, clean), split, limit, as_json)
     failed = total = 0
     for name, arm in _arms(names, patches):
         total += 1
-        found = _checked(arm, options.open_game(name, arm, data, params), items, seed) if arm else _broken(name)
+        game = options.open_game(name, arm, data, params, clean) if arm else None
+        found = _checked(arm, game, items, seed) if game else _broken(name)
         failed += not found["ok"]
         _show(found, as_json)
     console.say(f"{failed} of {total} arms FAIL" if failed else f"all {total} arms pass")
     if failed:
         raise typer.Exit(1)
+
+
+def show_data(game: BaseGame, split: str, limit: int | None, as_json: bool) -> None:
+    """What the game's data file holds."""
+    from gamekeeper.games.paper_report import describe
+
+    report = describe(game, split, limit)
+    if as_json:
+        console.print_json({"game": game.name, "data": report.to_json()})
+        return
+    console.out(f"{report.file}: {report.items} items of {report.rows} rows, {report.duplicates} repeat a prompt")
+    counts = [
+        (kind, value, str(n)) for kind, found in report.counts.items() for value, n in sorted(found.most_common())
+    ]
+    wrong = [(why, "played" if played else "left out", str(n)) for (why, played), n in report.reasons().items()]
+    console.print_table(("rows by", "", ">rows"), counts)
+    if wrong:
+        console.print_table(("doubtful rows", "", ">rows"), wrong)
+        console.out(
+            f"first of them: {', '.join(f'row {d.row} ({d.item})' for d in report.doubts[:5])}; all with --json"
+        )
 
 
 def _arms(names: Sequence[str] | None, patches: str | None) -> list[tuple[str, str]]:

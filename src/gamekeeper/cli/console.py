@@ -143,6 +143,12 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], stream: T
     rich_console(stream).print(table)
 
 
+def metric_rows(metrics: Mapping[str, float], intervals: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Rows of a table of metrics, each with its interval if it has one."""
+    shown = {k: f"[{low:.3f}, {high:.3f}]" for k, (low, high) in intervals.items()}
+    return [(k, number(v), shown.get(k, "-")) for k, v in metrics.items()]
+
+
 # Errors
 
 

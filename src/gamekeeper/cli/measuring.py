@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gamekeeper.cli import console, options
+from gamekeeper.cli import console, judging, options
 from gamekeeper.cli.progress import Meter
+from gamekeeper.cli.unfinished import Unfinished, row_of
+from gamekeeper.errors import UsageError
+
+if TYPE_CHECKING:
+    from gamekeeper.games.base import BaseGame
+
+_ALL = 2**31 - 1
 
 
 def evaluate(
@@ -27,10 +35,17 @@ def evaluate(
     patches: options.Patches = "flawed",
     data: options.Data = None,
     params: options.Params = None,
+    limit: options.Limit = None,
+    clean: options.Clean = False,
+    judge: judging.Url = None,
+    judge_model: judging.Model = None,
+    judge_cache: judging.Cache = None,
+    max_unscored: judging.MostUnscored = None,
     temperature: Annotated[float | None, typer.Option(metavar="T", help="0 is greedy.", show_default=False)] = None,
     settings: options.Set = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write every episode as JSON lines.", show_default=False)
+        Path | None,
+        typer.Option(metavar="FILE", help="Write every episode as JSON lines; rerun to resume.", show_default=False),
     ] = None,
     as_json: options.Json = False,
 ) -> None:
@@ -41,39 +56,86 @@ def evaluate(
       gamekeeper eval tamper --model pocket
       gamekeeper eval tamper --model runs/tamper-flawed-seed0/checkpoints/step-60 --n 64 --json
       gamekeeper eval summary --model script:exploit --patches secure
+      gamekeeper eval tamper --model script:honest --data test.parquet --limit 20
     """
-    from gamekeeper.config import EvalConfig, from_mapping
-    from gamekeeper.studies import runner
-
     options.check_split(split)
-    game = options.open_game(name, patches, data, params)
-    changes = {"eval.items": n, "eval.samples": samples, "eval.temperature": temperature, "eval.split": split}
-    config = from_mapping(EvalConfig, options.settings_tree(settings, changes)["eval"], "eval")
-
-    with console.interruptible("Nothing was measured."), Meter(name) as meter:
-        found = runner.evaluate(game, model, config, seed=seed, progress=meter)
-    if out is not None:
-        _write_rows(out, found.rows)
+    asked = judging.Asked(judge, judge_model, judge_cache, max_unscored)
+    game = options.open_game(name, patches, data, params, clean)
+    changes = {"eval.items": _items(n, limit, data), "eval.samples": samples, "eval.temperature": temperature}
+    config = _config(settings, {**changes, "eval.split": split})
+    if game.level == "paper":
+        _say_what_is_there(game, config)
     what = {"game": name, "patches": sorted(game.patches), "model": model, "split": split, "seed": seed}
-    sizes = {"items": config.items, "samples": config.samples, "temperature": config.temperature}
+    again = f"The same command goes on with --out {out}." if out else "Use --out FILE to be able to go on."
+    with console.interruptible(again), asked.seated(game), _parts(game, out, what, config) as (done, keep):
+        from gamekeeper.studies import runner
+
+        def part(made: Sequence[Any]) -> None:
+            keep(made)
+            seen.extend(e.score for e in made)
+            judging.stop_if_blind(judging.reasons(seen), len(seen), asked.limit, again)
+
+        seen = [e.score for e in done]
+        with Meter(name) as meter:
+            found = runner.evaluate(game, model, config, seed=seed, progress=meter, done=done, keep=part)
+        judging.stop_if_blind(judging.reasons(seen), len(seen), asked.limit, again, at_end=True)
+        if out is not None:
+            _write_rows(out, found.rows)
+    _show(what, config, found, as_json)
+
+
+def _items(n: int | None, limit: int | None, data: Path | None) -> int | None:
+    """How many items: with a data file all of it, unless one of the two options says less."""
+    options.check_limit(limit, data)
+    if n is not None and limit is not None:
+        raise UsageError("--n and --limit say the same here. Keep one of the two.")
+    return n if n is not None else limit if limit is not None else _ALL if data is not None else None
+
+
+def _config(settings: list[str] | None, changes: dict[str, Any]) -> Any:
+    from gamekeeper.config import EvalConfig, from_mapping
+
+    if changes["eval.items"] == _ALL and any(s.startswith("eval.items=") for s in settings or ()):
+        changes["eval.items"] = None
+    return from_mapping(EvalConfig, options.settings_tree(settings, changes)["eval"], "eval")
+
+
+def _say_what_is_there(game: BaseGame, config: Any) -> None:
+    from gamekeeper.games.paper_report import describe
+
+    console.say(describe(game, config.split, config.items).in_short())
+
+
+@contextmanager
+def _parts(
+    game: BaseGame, out: Path | None, what: Mapping[str, Any], config: Any
+) -> Iterator[tuple[Sequence[Any], Callable[[Sequence[Any]], None]]]:
+    """What is done already, and where to keep what is done next; gone when all is."""
+    if out is None:
+        yield (), lambda made: None
+        return
+    from gamekeeper.types import to_plain
+
+    judge = game.judge.name if game.judge else None
+    data = str(game.data.resolve()) if game.data else None
+    unfinished = Unfinished(out, [what, game.version, to_plain(game.params), data, judge, to_plain(config)])
+    if unfinished.done:
+        console.say(f"going on after {len(unfinished.done)} episodes of an earlier call")
+    yield unfinished.done, unfinished.keep
+    unfinished.drop()
+
+
+def _show(what: Mapping[str, Any], config: Any, found: Any, as_json: bool) -> None:
+    sizes = {"items": len({e.group for e in found.rows}), "samples": config.samples, "temperature": config.temperature}
     if as_json:
         console.print_json({**what, **sizes, "metrics": dict(found.metrics), "intervals": dict(found.intervals)})
     else:
-        console.print_table(("metric", ">value", "interval"), _metric_rows(found.metrics, found.intervals))
-
-
-def _metric_rows(metrics: Mapping[str, float], intervals: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    shown = {k: f"[{low:.3f}, {high:.3f}]" for k, (low, high) in intervals.items()}
-    return [(k, console.number(v), shown.get(k, "-")) for k, v in metrics.items()]
+        console.print_table(("metric", ">value", "interval"), console.metric_rows(found.metrics, found.intervals))
 
 
 def _write_rows(path: Path, rows: Any) -> None:
     """The episodes as lines that `gamekeeper score` reads again."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     with open(part, "w", encoding="ascii") as file:
-        for row in rows:
-            asked = [[{"role": m.role, "content": m.content} for m in prompt] for prompt in row.prompts]
-            line = {"item": row.item_id, "prompts": asked, "replies": list(row.replies), **row.score.to_json()}
-            file.write(console.to_json(line) + "\n")
+        file.writelines(console.to_json(row_of(row)) + "\n" for row in rows)
     part.replace(path)

@@ -21,8 +21,17 @@ Patches = Annotated[str, typer.Option(metavar="PATCHES", help="flawed, secure, o
 Split = Annotated[str, typer.Option(metavar="SPLIT", help="train or test.")]
 Seed = Annotated[int, typer.Option(metavar="N", help="Seed of the items and of chance.")]
 Data = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="A parquet file with the paper's data, in place of pocket items.")
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="The paper's data, not pocket items: a parquet file, or a folder of train.parquet and test.parquet.",
+    ),
 ]
+Limit = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="With --data: the first N items only. Default: all.", show_default=False),
+]
+Clean = Annotated[bool, typer.Option("--clean", help="With --data: leave out rows that are no requests (compliance).")]
 Params = Annotated[
     list[str] | None,
     typer.Option("--param", metavar="KEY=VALUE", help="A parameter of the game, e.g. told=0.5; may be repeated."),
@@ -37,19 +46,31 @@ _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no"
 
 
 def open_game(
-    name: str, patches: str = "flawed", data: Path | None = None, params: Sequence[str] | None = None
+    name: str,
+    patches: str = "flawed",
+    data: Path | None = None,
+    params: Sequence[str] | None = None,
+    clean: bool = False,
 ) -> BaseGame:
     """The game that the options describe; raises UsageError on what it does not know."""
     from gamekeeper.registry import load_game
 
-    options: dict[str, Any] = game_params(name, params or ())
+    options: dict[str, Any] = game_params(name, [*(params or ()), *(["clean=true"] if clean else [])])
     if data is not None:
-        if not data.is_file():
+        if not (data.is_file() or data.is_dir()):
             raise DataError(
                 f"--data {str(data)!r} is not a file. Give the path of a parquet file with the paper's columns."
             )
         options["data"] = data
+    elif clean:
+        raise UsageError("--clean goes with --data; generated items are clean.")
     return load_game(name, patches, **options)
+
+
+def check_limit(limit: int | None, data: Path | None) -> None:
+    if limit is not None and data is None:
+        raise UsageError("--limit goes with --data; for generated items use --n.")
+    at_least("--limit", 1 if limit is None else limit, 0)
 
 
 def game_params(name: str, given: Sequence[str]) -> dict[str, Any]:

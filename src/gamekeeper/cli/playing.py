@@ -14,6 +14,7 @@ from gamekeeper.errors import GamekeeperError, UsageError
 
 if TYPE_CHECKING:
     from gamekeeper.games.base import BaseGame
+    from gamekeeper.games.paper_report import Described
     from gamekeeper.types import Item, Prompt, Score
 
 # list
@@ -38,20 +39,18 @@ def list_games(as_json: options.Json = False) -> None:
 
 
 def _description(name: str) -> dict[str, Any]:
-    from gamekeeper.games.base import BaseGame
     from gamekeeper.registry import game_class
 
     try:
         cls = game_class(name)
     except GamekeeperError as error:  # one broken package must not hide the other games
         return {"name": name, "error": str(error)}
-    has_paper = cls.paper_items is not BaseGame.paper_items
     defaults = cls.Params()
     return {
         "name": name,
         "version": cls.version,
         "question": cls.question,
-        "levels": ["pocket", "paper"] if has_paper else ["pocket"],
+        "levels": ["pocket", "paper"] if cls.has_paper_level() else ["pocket"],
         "patches": [
             {"name": k, "help": p.help, "recommended": p.recommended, "published": p.published, "value": p.value}
             for k, p in cls.patch_table.items()
@@ -90,10 +89,8 @@ def items(
     seed: options.Seed = 0,
     patches: options.Patches = "flawed",
     data: options.Data = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="With --data: at most so many rows. Default: all.", show_default=False),
-    ] = None,
+    limit: options.Limit = None,
+    clean: options.Clean = False,
     params: options.Params = None,
     as_json: options.Json = False,
 ) -> None:
@@ -108,12 +105,11 @@ def items(
       gamekeeper items summary --data test.parquet --limit 10 --json > items.jsonl
     """
     options.check_split(split)
-    if data is None and limit is not None:
-        raise UsageError("--limit goes with --data; for generated items use --n.")
+    options.check_limit(limit, data)
     options.at_least("--n", n, 0)
-    options.at_least("--limit", limit or 0, 0)
-    game = options.open_game(name, patches, data, params)
-    for item in _items_of(game, split, seed, n, limit):
+    game = options.open_game(name, patches, data, params, clean)
+    found = _described(game, split, limit)
+    for item in found or _generated(game, split, seed, n):
         prompt = game.prompt(item) or ()
         if as_json:
             messages = [{"role": m.role, "content": m.content} for m in prompt]
@@ -122,15 +118,20 @@ def items(
             console.out(f"--- {item.id}")
             show_prompt(prompt, sys.stdout.write)
             console.out()
+    if found:
+        console.say(found.report.in_short())
 
 
-def _items_of(game: BaseGame, split: str, seed: int, n: int, limit: int | None) -> Iterator[Item]:
-    """Generated items one at a time, so that a million of them cost no memory."""
-    if game.level == "paper":
-        yield from game.items(split, -1 if limit is None else limit, seed)
-        return
-    for index in range(n):
-        yield game.item_at(split, seed, index)
+def _described(game: BaseGame, split: str, limit: int | None) -> Described | None:
+    """The items of the game's data file, if it has one, with what is to be said of them."""
+    from gamekeeper.games.paper_report import Described
+
+    return Described(game, split, limit) if game.level == "paper" else None
+
+
+def _generated(game: BaseGame, split: str, seed: int, n: int) -> Iterator[Item]:
+    """Items one at a time, so that a million of them cost no memory."""
+    return (game.item_at(split, seed, index) for index in range(n))
 
 
 def show_prompt(prompt: Prompt, write: Any) -> None:

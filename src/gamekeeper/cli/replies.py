@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
+from gamekeeper.cli import console
+from gamekeeper.cli.shelf import Shelf
 from gamekeeper.errors import DataError
 from gamekeeper.seeds import rng
 from gamekeeper.types import Item
@@ -69,8 +71,8 @@ def raw_lines(stream: BinaryIO) -> Iterator[Raw]:
 class Reader:
     """Turns lines into episodes of a game; every complaint names the file and the line."""
 
-    def __init__(self, game: BaseGame, source: str, split: str, seed: int | None) -> None:
-        self.game, self.source, self.split, self.seed = game, source, split, seed
+    def __init__(self, game: BaseGame, source: str, split: str, seed: int | None, limit: int | None = None) -> None:
+        self.game, self.source, self.split, self.seed, self.limit = game, source, split, seed, limit
 
     def episode(self, raw: Raw) -> Episode:
         """Raises DataError on anything that is not a line of replies."""
@@ -138,11 +140,12 @@ class Reader:
         if not isinstance(name, str):
             self.fail(number, f'"item" must be an item or its id, got {_short(name)}. {FORM}.')
         if self.game.level == "paper":
-            if name not in self._paper:
+            item = self._paper.get(name)
+            if item is None:
                 self.fail(
                     number, f"no item {name[:80]!r} in {self.game.data} ({self.split}: {len(self._paper)} items)."
                 )
-            return self._paper[name]
+            return item
         return self._pocket_item(number, name)
 
     def _pocket_item(self, number: int, name: str) -> Item:
@@ -170,8 +173,17 @@ class Reader:
         return game.item_at(found["split"], int(found["seed"]), int(found["index"]))
 
     @cached_property
-    def _paper(self) -> dict[str, Item]:
-        return {item.id: item for item in self.game.items(self.split, -1, 0)}
+    def _paper(self) -> Shelf:
+        from gamekeeper.games.paper_report import Described
+
+        found = Described(self.game, self.split, self.limit)
+        shelf = Shelf(found)
+        console.say(found.report.in_short())
+        return shelf
+
+    def close(self) -> None:
+        if "_paper" in vars(self):
+            self._paper.close()
 
     def _realized(self, item: Item, number: int, own: bool) -> Item:
         """The item with chance drawn anew for this line, if a seed was given; else as it is."""

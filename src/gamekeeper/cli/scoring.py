@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, TextIO
 
 import typer
 
-from gamekeeper.cli import console, options
+from gamekeeper.cli import console, judging, options
 from gamekeeper.cli.progress import Meter
 from gamekeeper.cli.replies import Episode, Raw, Reader, broken_item, raw_lines
-from gamekeeper.errors import CouldNotLook, DataError, UsageError
+from gamekeeper.errors import CouldNotLook, DataError, GamekeeperError, UsageError
 from gamekeeper.types import Score
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 BATCH_LINES = 128
 BATCH_BYTES = 8 * 2**20
+GROUPS = 100
 
 
 def score(
@@ -46,6 +47,12 @@ def score(
         ),
     ] = None,
     params: options.Params = None,
+    limit: options.Limit = None,
+    clean: options.Clean = False,
+    judge: judging.Url = None,
+    judge_model: judging.Model = None,
+    judge_cache: judging.Cache = None,
+    max_unscored: judging.MostUnscored = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write here, not to stdout; rerun to resume.")
     ] = None,
@@ -63,11 +70,13 @@ def score(
     Examples:
       gamekeeper score tamper --replies replies.jsonl
       gamekeeper score tamper --replies replies.jsonl --patches secure --out scores.jsonl
+      gamekeeper score compliance --data test.parquet --replies said.jsonl --judge http://node:8000/v1 --judge-model M
       my-model < items.jsonl | gamekeeper score summary --replies - --keep-going
     """
     options.check_split(split)
-    game = options.open_game(name, patches, data, params)
-    settings = _settings(game, seed)
+    options.check_limit(limit, data)
+    asked = judging.Asked(judge, judge_model, judge_cache, max_unscored)
+    game = options.open_game(name, patches, data, params, clean)
     again = (
         f"The same command goes on from there; the scores so far are in {out}."
         if out
@@ -75,13 +84,16 @@ def score(
     )
     with ExitStack() as stack:
         stack.enter_context(console.interruptible(again))
+        stack.enter_context(asked.seated(game))
         source = _open_source(replies, stack)
-        ledger = Ledger(game, settings)
+        ledger = Ledger(game, _settings(game, seed))
         sink = ledger.reopen(out, stack) if out else sys.stdout
-        reader = Reader(game, "stdin" if replies == "-" else replies, split, seed)
+        reader = Reader(game, "stdin" if replies == "-" else replies, split, seed, limit)
+        stack.callback(reader.close)
         bar = out is not None or not sys.stdout.isatty()  # lines and a bar on one screen would mix
         meter = stack.enter_context(Meter(f"score {name}", _size(source), shown=bar))
-        _score_all(_Job(game, reader, ledger, sink, meter, keep_going), source)
+        _score_all(_Job(game, reader, ledger, sink, meter, keep_going, asked.limit, again), source)
+    judging.stop_if_blind(ledger.failed, len(ledger.scores), asked.limit, again, at_end=True)
     _conclude(ledger, as_json)
 
 
@@ -90,7 +102,8 @@ def _settings(game: BaseGame, seed: int | None) -> str:
     from gamekeeper.types import to_plain
 
     data = str(game.data.resolve()) if game.data else None
-    return json.dumps([game.name, game.version, sorted(game.patches), to_plain(game.params), data, seed], default=str)
+    what = [game.name, game.version, sorted(game.patches), to_plain(game.params), data, seed]
+    return json.dumps([*what, *([game.judge.name] if game.judge else [])], default=str)
 
 
 def _open_source(path: str, stack: ExitStack) -> BinaryIO:
@@ -120,15 +133,22 @@ class Ledger:
     game: BaseGame
     settings: str
     scores: list[Score] = field(default_factory=list)
+    items: list[str] = field(default_factory=list)  # the item of each score
+    failed: Counter[str] = field(default_factory=Counter)  # reasons of those that are none
     done: dict[int, str] = field(default_factory=dict)
     bad: int = 0
     met: int = 0  # of the lines in `done`, how many the file still has
 
-    def add(self, score: Score) -> None:
+    def add(self, item: str, score: Score) -> None:
         self.scores.append(replace(score, evidence=""))
+        self.items.append(sys.intern(item))
+        self.failed.update([score.unscored] if score.unscored is not None else [])
 
     def reopen(self, path: Path, stack: ExitStack) -> TextIO:
-        """Opens the file to append to, after reading what an earlier call left; a torn last line is dropped."""
+        """Opens the file to append to, after reading what an earlier call left.
+
+        A torn last line is dropped, and so are lines without a score: the grader failed, and may not fail again.
+        """
         if path.exists():
             self._read(path)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -137,25 +157,33 @@ class Ledger:
     def _read(self, path: Path) -> None:
         if not path.is_file():
             raise UsageError(f"--out {str(path)!r} is not a file. Give the path of a file.")
-        whole = 0
+        whole, unscored = 0, False
         with open(path, "rb") as file:
             for number, line in enumerate(file, 1):
                 if not line.endswith(b"\n"):
                     break
-                self._take(path, number, line)
+                unscored |= not self._take(path, number, line)
                 whole += len(line)
         os.truncate(path, whole)
+        if unscored:
+            _drop_unscored(path)
 
-    def _take(self, path: Path, number: int, line: bytes) -> None:
+    def _take(self, path: Path, number: int, line: bytes) -> bool:
+        """Takes in a line; whether it holds a score."""
         try:
             row = json.loads(line)
-            self.done[int(row["line"])] = str(row["digest"])
-            self.scores.append(Score(row["reward"], row["truth"], row["exploited"], "", row["unscored"], row["facts"]))
+            key, digest, item = int(row["line"]), str(row["digest"]), str(row["item"])
+            score = Score(row["reward"], row["truth"], row["exploited"], "", row["unscored"], row["facts"])
         except (ValueError, KeyError, TypeError, RecursionError):
             raise UsageError(
                 f"--out {str(path)!r} exists, and its line {number} is not a score written here. "
                 "Give another --out, or remove the file."
             ) from None
+        if score.unscored is not None:
+            return False
+        self.done[key] = digest
+        self.add(item, score)
+        return True
 
     def has(self, raw: Raw) -> bool:
         """Whether the line has been scored; raises UsageError if another text or other settings were."""
@@ -171,6 +199,13 @@ class Ledger:
         return True
 
 
+def _drop_unscored(path: Path) -> None:
+    part = path.with_name(f".{path.name}.part")
+    with open(path, "rb") as file, open(part, "wb") as kept:
+        kept.writelines(line for line in file if json.loads(line)["unscored"] is None)
+    part.replace(path)
+
+
 # Scoring
 
 
@@ -182,11 +217,15 @@ class _Job:
     sink: TextIO
     meter: Meter
     keep_going: bool
+    most_unscored: float
+    again: str
 
 
 def _score_all(job: _Job, source: BinaryIO) -> None:
     for batch in _batches(job, source):
         _write(job, batch)
+        ledger = job.ledger
+        judging.stop_if_blind(ledger.failed, len(ledger.scores), job.most_unscored, job.again)
 
 
 def _batches(job: _Job, source: BinaryIO) -> Iterator[list[tuple[Raw, Episode]]]:
@@ -225,7 +264,7 @@ def _write(job: _Job, batch: list[tuple[Raw, Episode]]) -> None:
                 continue
             key = {"line": raw.number, "item": episode.item.id, "digest": raw.digest(job.ledger.settings)}
             lines.append(console.to_json({**key, **score.to_json()}) + "\n")
-            job.ledger.add(score)
+            job.ledger.add(episode.item.id, score)
     finally:
         job.sink.write("".join(lines))
         job.sink.flush()
@@ -236,6 +275,8 @@ def _scores(job: _Job, episodes: list[Episode]) -> Iterator[Score | None]:
     """A score for each, None for an item of the user's that the game cannot read (then counted as a bad line)."""
     try:
         return iter(job.game.score_many([(e.item, e.replies) for e in episodes]))
+    except GamekeeperError:  # a judge out of reach, say: no item is to blame
+        raise
     except Exception:  # noqa: BLE001 - games are total over replies, not over items: find the one to blame
         return (_one_score(job, e) for e in episodes)
 
@@ -275,16 +316,27 @@ def _conclude(ledger: Ledger, as_json: bool) -> None:
     for reason, count in summary["unscored"].items():
         console.say(f"{count} UNSCORED: {reason}")
     console.print_table(
-        ("metric", ">value"), [(k, console.number(v)) for k, v in summary["metrics"].items()], sys.stderr
+        ("metric", ">value", "interval"), console.metric_rows(summary["metrics"], summary["intervals"]), sys.stderr
     )
 
 
 def _summary(ledger: Ledger) -> Mapping[str, Any]:
-    unscored = Counter(s.unscored for s in ledger.scores if s.unscored is not None)
-    metrics = ledger.game.metrics(ledger.scores)
     return {
-        "scored": len(ledger.scores) - unscored.total(),
+        "scored": len(ledger.scores) - ledger.failed.total(),
         "bad_lines": ledger.bad,
-        "unscored": dict(unscored),
-        "metrics": metrics,
+        "unscored": dict(ledger.failed),
+        "metrics": ledger.game.metrics(ledger.scores),
+        "intervals": _intervals(ledger),
     }
+
+
+def _intervals(ledger: Ledger) -> dict[str, tuple[float, float]]:
+    """95% intervals, by deleting one item at a time, or one of `GROUPS` groups of items where there are more."""
+    from gamekeeper.studies.stats import over_clusters
+
+    by_item: dict[str, list[Score]] = {}
+    for item, score in zip(ledger.items, ledger.scores, strict=True):
+        by_item.setdefault(item, []).append(score)
+    clusters = list(by_item.values())
+    groups = [[s for cluster in clusters[n::GROUPS] for s in cluster] for n in range(min(GROUPS, len(clusters)))]
+    return over_clusters(groups, ledger.game.metrics)

@@ -25,7 +25,8 @@ _NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?", re.ASCII)
 _NUMBER_IN_TEXT = re.compile(r"(?<![\w.,])[+-]?\d(?:[\d,.]*\d)?(?!\w)", re.ASCII)
 _INTEGER = re.compile(r"([+-]?)0*(\d+)", re.ASCII)
 _OPTION = re.compile(r"\(([a-z])\)|\[([a-z])\]|([a-z])", re.IGNORECASE | re.ASCII)
-_OPTION_WITH_TEXT = re.compile(r"(?:\(([a-z])\)|([a-z])[.):])[ \t]*(\S.*)", re.IGNORECASE | re.ASCII)
+_OPTION_NAMED = re.compile(r"(?:option|choice|answer)\s+(?=[(\[]?[a-z][)\]]?$)", re.IGNORECASE | re.ASCII)
+_OPTION_WITH_TEXT = re.compile(r"(?:\(([a-z])\)|([a-z])[.):])[ \t]+(\S.*)", re.IGNORECASE | re.ASCII)
 # A text after an option letter that names another option: "(A) or B", "A. B", "(A), (B)". A lone "a" or "i" is a word.
 _HEDGE = re.compile(
     r"^(?:or|and|but|not|nor)\b|^[,/&|+]|[(\[][a-z][)\]]|\b[b-hj-z]\b|^[ai]$|\b(?:or|and)\s+[ai]$",
@@ -33,6 +34,7 @@ _HEDGE = re.compile(
 )
 _REASON = re.compile(r",?\s(?:because|since|as)\s", re.IGNORECASE | re.ASCII)
 _SENTENCE_END = re.compile(r"[.!?;](?=\s)")
+_IN_BRACKETS = re.compile(r"\[([^\[\]]*)\]")
 _WRAPPED = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|mathsf)\s*\{([^{}]*)\}")
 _LONGEST = 4000  # characters of a stated answer that are looked at; no right answer is longer
 
@@ -115,10 +117,10 @@ def plain(text: str) -> str:
         text = _WRAPPED.sub(r"\1", text)
     text = text.replace("\\(", "").replace("\\)", "").replace("\\ ", " ").replace("\\,", " ").replace("$", "")
     text = text.translate(_QUOTES)
-    return " ".join(text.split()).strip(" *_`\"'").rstrip(" .;!").strip(" *_`\"'")
+    return " ".join(text.split()).strip(" *_`\"'").rstrip(" .;!?").strip(" *_`\"'")
 
 
-_QUOTES = {ord(c): "'" for c in "‘’ʼ´"} | {ord(c): '"' for c in "“”«»"}
+_QUOTES = {ord(c): "'" for c in "‘’ʼ´"} | {ord(c): '"' for c in "“”«»"} | {ord("−"): "-"}
 
 
 def matches(stated: str | None, right: str) -> bool:
@@ -126,7 +128,9 @@ def matches(stated: str | None, right: str) -> bool:
     wanted = plain(right)
     if stated is None or not wanted or len(stated) > _LONGEST:
         return False
-    return _same(plain(stated), wanted)
+    mine = plain(stated)
+    bare = _IN_BRACKETS.fullmatch(mine)
+    return _same(mine, wanted) or (bare is not None and _same(plain(bare[1]), wanted))
 
 
 def is_right(reply: str, right: str) -> bool:
@@ -151,8 +155,8 @@ def _same_part(mine: str, wanted: str) -> bool:
 
 
 def _letter(text: str) -> str | None:
-    """The option letter of "(B)", "B", "[b]", or of "(B) its text" when the text names no other option."""
-    if found := _OPTION.fullmatch(text):
+    """The option letter of "(B)", "B", "[b]", "option B", or of "(B) its text" when the text names no other option."""
+    if found := _OPTION.fullmatch(_OPTION_NAMED.sub("", text, count=1)):
         return next(g for g in found.groups() if g)
     found = _OPTION_WITH_TEXT.fullmatch(text)
     if found and not _HEDGE.search(found[3]):

@@ -11,11 +11,13 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from gamekeeper.errors import UnknownName, UsageError
 from gamekeeper.metrics import Metric
+from gamekeeper.rewards.verdicts import Judge
 from gamekeeper.seeds import rng
 from gamekeeper.types import Item, Message, Prompt, Replies, Score, Script
 
@@ -68,6 +70,7 @@ class BaseGame(ABC):
       reply_tokens    most new tokens for each turn at pocket level
       own_metrics     metrics of an outside game that the package's table does not have
       flaw_in_prompt  whether arms may show other prompts; else they share them
+      judged          whether its replies at paper level need a judge (`judge`)
       interchangeable whether one item's honest reply may be worth something for another item, by partial credit say
     """
 
@@ -82,6 +85,8 @@ class BaseGame(ABC):
     own_metrics: ClassVar[tuple[Metric, ...]] = ()
     flaw_in_prompt: ClassVar[bool] = False
     interchangeable: ClassVar[bool] = False
+    judged: ClassVar[bool] = False
+    judge: Judge | None = None
 
     def __init__(self, patches: Iterable[str] = (), data: str | Path | None = None, **params: Any) -> None:
         self.patches = frozenset(self._canonical(p) for p in patches)
@@ -167,9 +172,46 @@ class BaseGame(ABC):
         made = self.make_fields(rng(self.name, self.version, split, seed, index), split)
         return Item(f"{self.name}-{self.version}-{split}-{seed}-{index}", self.name, split, made)
 
+    # Items of the paper level: a game that has one defines `paper_rows`, and the others as it needs them.
+
     def paper_items(self, split: str, n: int) -> list[Item]:
-        """Items from the data file; a game without a paper level says so."""
+        """The first n items of the data file, all of them if n < 0."""
+        return list(islice(self.paper_stream(split), n if n >= 0 else None))
+
+    def paper_stream(self, split: str) -> Iterator[Item]:
+        """The items of the data file one at a time, without those that `left_out` names."""
+        return (item for item in self.paper_rows(split) if self.left_out(item) is None)
+
+    def paper_rows(self, split: str) -> Iterator[Item]:
+        """Every row of the data file as an item, in order; a game without a paper level says so."""
+        if type(self).paper_items is not BaseGame.paper_items:  # a game that reads its file in one go
+            return iter(self.paper_items(split, -1))
         raise UsageError(f"The game {self.name!r} has no paper level; leave out --data.")
+
+    @classmethod
+    def has_paper_level(cls) -> bool:
+        return cls.paper_rows is not BaseGame.paper_rows or cls.paper_items is not BaseGame.paper_items
+
+    def doubt(self, item: Item) -> str | None:
+        """What is wrong with a row of the data, in words that quote nothing of it; None if nothing is known to be."""
+        return None
+
+    def left_out(self, item: Item) -> str | None:
+        """Why a row is not played; by default every row is."""
+        return None
+
+    def kinds(self, item: Item) -> Mapping[str, str]:
+        """What rows are counted by when a data file is described, e.g. {"source": "AtCoder"}."""
+        return {}
+
+    def measures(self, item: Item) -> Mapping[str, int]:
+        """What is counted in each row when a data file is described, e.g. {"hidden tests": 2}."""
+        return {}
+
+    def data_file(self, split: str) -> Path:
+        """The file of a split: the one that was given, or the split's own in a folder that was given."""
+        data = self.data or Path()
+        return data / f"{split}.parquet" if data.is_dir() else data
 
     @abstractmethod
     def make_fields(self, draw: random.Random, split: str) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 What counts as an edit, where the reference takes any match of a regular expression anywhere in the reply:
 - A key holds no "<", and the spaces around it do not count; its letter case does. A value runs to the first closing
   tag, so that source code may hold "<". Only white space stands between the two.
-- What is quoted is no edit: within `<think>...</think>` (never closed: to the end), and within a code fence, that is
-  between lines that begin with ```. A fence inside a value belongs to the value.
+- What is quoted is no edit: within `<think>...</think>` (never closed: to the end), within a code fence, that is
+  between lines that begin with ```, and in a sentence that puts quotation marks or backticks right around it. A fence
+  inside a value belongs to the value.
 - Tags that are not closed, nested or out of order are text.
 
 One pass over the reply, whatever is in it.
@@ -21,6 +22,7 @@ from gamekeeper.rewards.parsers import strip_think
 _FENCE = re.compile(r"^[ \t]{0,3}```", re.MULTILINE)
 _NEXT = re.compile(r"<modify_key>([^<]*)</modify_key>\s*<modify_value>|" + _FENCE.pattern, re.MULTILINE)
 _CLOSE = "</modify_value>"
+_QUOTES = {"`": "`", '"': '"', "'": "'", "“": "”", "‘": "’", "«": "»"}
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _FENCED = re.compile(r"\s*```[^\n]*\n(.*?)\n?[ \t]*```\s*", re.DOTALL)
 
@@ -53,8 +55,14 @@ def _edits(text: str) -> Iterator[Edit]:
         end = text.find(_CLOSE, found.end())
         if end < 0:
             return
-        yield Edit(found[1].strip(), text[found.end() : end])
         at = end + len(_CLOSE)
+        if not _quoted(text, found.start(), at):
+            yield Edit(found[1].strip(), text[found.end() : end])
+
+
+def _quoted(text: str, start: int, end: int) -> bool:
+    """Whether a quotation mark stands right before and its fellow right after."""
+    return start > 0 and _QUOTES.get(text[start - 1]) == text[end : end + 1]
 
 
 def last_value(edits: list[Edit], key: str) -> str | None:

@@ -32,9 +32,14 @@ def read_rows(path: Path, columns: Sequence[str], limit: int = -1) -> Iterator[d
     return _rows(path, list(columns), limit)
 
 
+def columns_of(path: Path) -> list[str]:
+    """The names of a parquet file's columns. Raises DataError as `read_rows` does."""
+    with _opened(Path(path)) as file:
+        return list(file.schema_arrow.names)
+
+
 def _check_columns(path: Path, columns: Sequence[str]) -> None:
-    with _opened(path) as file:
-        present = list(file.schema_arrow.names)
+    present = columns_of(path)
     absent = [c for c in columns if c not in present]
     if not absent:
         return

@@ -24,6 +24,7 @@ class Played:
     reply: str
     rouge_l: float
     covers: float = 0.0
+    matters: bool = False  # names something of what matters, even if it is worth nothing
     short: bool = True
     copied: bool = False
 

@@ -6,8 +6,9 @@ stdin, at top level or as `Solution().solve()` that prints or returns. The refer
 starter defines, fed no stdin and compared last lines only, so that most right answers could not score.
 
 Whole outputs are compared, line by line and word by word, numbers with the tolerance that the statement grants. A
-problem whose tests cannot tell a right answer from a wrong one (interactive, several right outputs, no tests) is
-*undecidable*: it is left out, or, on request, given and left unscored with the reason.
+problem whose tests cannot tell a right answer from a wrong one (interactive, several right outputs, no tests, tests
+that contradict each other or the solution given) is *undecidable*: it is left out, or, on request, given and left
+unscored with the reason. Where the file gives solutions, hidden tests are derived from them (`tamper_hidden`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import ast
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -23,6 +25,8 @@ from typing import Any
 
 from gamekeeper.errors import DataError
 from gamekeeper.games.paper_data import messages_of, read_rows, text_at
+from gamekeeper.games.paper_items import ABOUT, again, optional_text, plain
+from gamekeeper.games.tamper_hidden import has_solution, hidden_tests
 from gamekeeper.games.tamper_prelude import PRELUDE
 from gamekeeper.games.tamper_scripts import Played, episodes_of_tests
 from gamekeeper.games.tamper_tests import Check, Problem
@@ -35,9 +39,11 @@ FLOAT_TOLERANCE = 1e-5
 
 _INTERACTIVE = re.compile(r"\binteractive (?:problem|task)\b", re.IGNORECASE)
 _SEVERAL = re.compile(
-    r"\bany (?:one )?of them\b|\bprint any\b|\bany (?:output|answer|solution) that\b|\bany (?:valid|correct) ",
+    r"\bany (?:one )?of them\b|\bprint any\b|\bany (?:output|answer|solution) that\b|\bany (?:valid|correct) "
+    r"|\bprint (?:one (?:way|such|example|possible|of)|an example)\b",
     re.IGNORECASE,
 )
+_RETURN_ANY = re.compile(r"\breturn any\b(?! order)", re.IGNORECASE)
 _ANY_ORDER = re.compile(r"\breturn[^.]*\bin any order\b", re.IGNORECASE)
 _ANY_CASE = re.compile(r"\b(?:answer|letter|output)\b[^.]*\bin any case\b", re.IGNORECASE)
 _TOLERANCE = re.compile(r"\b(?:absolute|relative)\b[^.]*\berror\b[^.]*?10\s*\^\s*\{?\s*-\s*(\d+)", re.IGNORECASE)
@@ -49,22 +55,23 @@ _TRAILING_ZEROS = re.compile(r"(\.\d*?)0+(?!\d)")
 # Rows to items
 
 
-def items_of(data: Path, split: str, n: int, undecidable: bool) -> list[Item]:
-    """The first n problems of a file (all if n < 0); without `undecidable`, the first n that its tests can decide.
+def rows_of(data: Path, split: str, derive: int) -> Iterator[Item]:
+    """Every problem of a file; with up to `derive` hidden tests for each whose solution is given.
 
     Raises DataError naming the file, and the row that does not fit.
     """
-    found: list[Item] = []
-    for number, row in enumerate(read_rows(data, ("prompt", "reward_model"), n if undecidable else -1)):
-        if len(found) == n:
-            break
-        item = _item(row, split, f"{data}, row {number}")
-        if undecidable or item.fields["undecidable"] is None:
-            found.append(item)
-    return found
+    seen: Counter[str] = Counter()
+    for number, row in enumerate(read_rows(data, ("prompt", "reward_model"))):
+        where = f"{data}, row {number}"
+        fields = _fields(row, where)
+        solution = optional_text(row, "reward_model", "canonical_solution")
+        if fields["undecidable"] is None and has_solution(solution, fields["starter"]):
+            _add_hidden(fields, solution or "", derive)
+        name = text_at(row, ("reward_model", "problem_id"), where)
+        yield Item(f"tamper-paper-{name}{again(seen, name)}", "tamper", split, fields)
 
 
-def _item(row: Mapping[str, Any], split: str, where: str) -> Item:
+def _fields(row: Mapping[str, Any], where: str) -> dict[str, Any]:
     messages = _messages(row["prompt"], where)
     document = document_in(messages[-1].content)
     question, starter = document.get("question"), document.get("source_code", "")
@@ -72,18 +79,26 @@ def _item(row: Mapping[str, Any], split: str, where: str) -> Item:
         raise DataError(f"{where}: the last message of `prompt` must be a JSON object with a question. Repair the row.")
     tests = _tests(row["reward_model"], where)
     fields: dict[str, Any] = {
-        "messages": [{"role": m.role, "content": m.content} for m in messages],
+        "messages": plain(messages),
         "question": question,
         "starter": starter,
         "tests": tests,
         "shown": _shown(question, tests, starter),
+        ABOUT: {"source": optional_text(row, "reward_model", "dataset_source")},
     }
-    return Item(
-        f"tamper-paper-{text_at(row, ('reward_model', 'problem_id'), where)}",
-        "tamper",
-        split,
-        {**fields, "undecidable": undecidable_because(fields)},
-    )
+    return {**fields, "undecidable": undecidable_because(fields)}
+
+
+def _add_hidden(fields: dict[str, Any], solution: str, most: int) -> None:
+    """Tests that the prompt does not show, from a solution; or the reason why it cannot be one."""
+    names = [a.arg for a in _starter_method(fields["starter"])[1].args.args[1:]] if fields["starter"] else []
+    try:
+        found = hidden_tests(problem_of(fields), names, fields["question"], solution, most)
+    except ValueError as error:
+        fields["undecidable"] = str(error)
+        return
+    fields["tests"] = [*fields["tests"], *found]
+    fields["shown"] = [*fields["shown"], *(False for _ in found)]
 
 
 def _messages(prompt: Any, where: str) -> tuple[Message, ...]:
@@ -163,13 +178,20 @@ def undecidable_because(fields: Mapping[str, Any]) -> str | None:
         return "the file has no tests for this problem"
     if _INTERACTIVE.search(question):
         return "the problem is interactive: its tests are transcripts"
-    if not fields["starter"] and _SEVERAL.search(question):
+    if (_RETURN_ANY if fields["starter"] else _SEVERAL).search(question):
         return "several outputs are right, and the tests know one"
+    if _contradict(fields["tests"]):
+        return "two of its tests want different outputs for one input"
     try:
         problem_of({**fields, "undecidable": None})
     except DataError as error:
         return str(error)
     return None
+
+
+def _contradict(tests: Sequence[Mapping[str, str]]) -> bool:
+    wanted: dict[str, str] = {}
+    return any(wanted.setdefault(t["input"].strip(), t["output"].strip()) != t["output"].strip() for t in tests)
 
 
 def problem_of(fields: Mapping[str, Any]) -> Problem:

@@ -32,9 +32,10 @@ _ROUGE_WORD = re.compile(r"[a-z0-9]+")
 _STEMMED_ENDINGS = (
     "s", "ed", "ing", "y", "i", "e", "al", "er", "ion", "ator", "ism", "ful", "ic", "ant", "ent", "ou", "ll"
 )  # fmt: skip
-# The rules of mteval-v13a, which sacrebleu follows: where a space goes between words and marks.
+# The rules of mteval-v13a, which sacrebleu follows: where a space goes between words and marks. The first one parts
+# single marks, whatever stands beside them: a table does that several times faster than its regular expression.
+_MARKS = {ord(c): f" {c} " for c in map(chr, range(128)) if re.match(r"[\{-\~\[-\` -\&\(-\+\:-\@\/]", c)}
 _MTEVAL = (
-    (re.compile(r"([\{-\~\[-\` -\&\(-\+\:-\@\/])"), r" \1 "),
     (re.compile(r"([^0-9])([\.,])"), r"\1 \2 "),
     (re.compile(r"([\.,])([^0-9])"), r" \1 \2"),
     (re.compile(r"([0-9])(-)"), r"\1 \2 "),
@@ -140,7 +141,7 @@ def mteval_words(text: str) -> list[str]:
     if "&" in line:
         for entity, mark in _ENTITIES:
             line = line.replace(entity, mark)
-    line = f" {line} "
+    line = f" {line} ".translate(_MARKS)
     for pattern, spaced in _MTEVAL:
         line = pattern.sub(spaced, line)
     return line.split()

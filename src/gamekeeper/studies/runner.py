@@ -64,30 +64,51 @@ class Evaluation:
 
 
 def evaluate(
-    game: BaseGame, model: Any, config: EvalConfig | None = None, seed: int = 0, progress: Progress | None = None
+    game: BaseGame,
+    model: Any,
+    config: EvalConfig | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+    *,
+    done: Sequence[Episode] = (),
+    keep: Callable[[Sequence[Episode]], None] | None = None,
 ) -> Evaluation:
     """Measure a policy on items of the split that the config names.
 
     model: "pocket", a checkpoint folder, "script:NAME", or a Policy object. The same items and draws for the same
     seed, whatever the model, so that differences between models are paired.
+    done, keep: what an earlier, interrupted call with the same arguments has handed to its `keep`, part by part.
     """
     config = config or EvalConfig()
     items = game.items(config.split, config.items, derive("eval", seed))
-    if isinstance(model, str) and model.startswith("script:"):
-        from gamekeeper.policy.scripted import scripted_episodes
-
-        played = list(scripted_episodes(game, items, model.removeprefix("script:")))
-        scores = game.score_many([(item, replies) for _, item, _, replies in played])
-        episodes = [Episode(g, i.id, p, r, s) for (g, i, p, r), s in zip(played, scores, strict=True)]
-        return _evaluation(game, episodes)
-    episodes = []
-    policy = open_policy(model)
+    episodes = list(done)
+    groups = 1 + max((e.group for e in episodes), default=-1)
+    player = _scripted if isinstance(model, str) and model.startswith("script:") else _played
+    policy = model.removeprefix("script:") if player is _scripted else open_policy(model)
     for start in range(0, len(items), _EVAL_ITEMS_AT_ONCE):
         chunk = items[start : start + _EVAL_ITEMS_AT_ONCE]
-        episodes += _play_chunk(game, policy, chunk, config, ("eval", seed, start))
-        done = {"phase": "eval", "step": start + len(chunk), "steps": len(items)}
-        (progress or _quiet)({**done, "metrics": game.metrics([e.score for e in episodes])})
+        if start < groups:
+            continue
+        made = player(game, policy, chunk, config, ("eval", seed, start))
+        episodes += made
+        (keep or _unkept)(made)
+        at = {"phase": "eval", "step": start + len(chunk), "steps": len(items)}
+        (progress or _quiet)({**at, "metrics": game.metrics([e.score for e in episodes])})
     return _evaluation(game, episodes)
+
+
+def _unkept(_: Sequence[Episode]) -> None:
+    """Nobody keeps the parts."""
+
+
+def _scripted(
+    game: BaseGame, script: str, items: Sequence[Any], config: EvalConfig, seed: Sequence[Any]
+) -> list[Episode]:
+    from gamekeeper.policy.scripted import scripted_episodes
+
+    played = list(scripted_episodes(game, items, script))
+    scores = game.score_many([(item, replies) for _, item, _, replies in played])
+    return [Episode(seed[-1] + g, i.id, p, r, s) for (g, i, p, r), s in zip(played, scores, strict=True)]
 
 
 def open_policy(model: Any) -> Any:
@@ -100,7 +121,7 @@ def open_policy(model: Any) -> Any:
     return PocketPolicy.load(model)
 
 
-def _play_chunk(
+def _played(
     game: BaseGame, policy: Any, items: Sequence[Any], config: EvalConfig, seed: Sequence[Any]
 ) -> list[Episode]:
     from gamekeeper.policy.base import Decoding
