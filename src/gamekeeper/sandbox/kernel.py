@@ -100,6 +100,13 @@ def no_new_privileges() -> bool:
     return _prctl(_NO_NEW_PRIVS, 1)
 
 
+def return_free_memory() -> None:
+    """Give memory that was freed back to the system: what a process does not have a fork need not copy."""
+    trim = getattr(_libc, "malloc_trim", None)
+    if trim is not None:
+        trim(_ZERO)
+
+
 def own_file(name: str) -> int:
     """A file of this process under /proc, which can be read for as long as it lives, also when /proc is closed; else -1.
 

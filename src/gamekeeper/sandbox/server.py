@@ -10,11 +10,13 @@ what it needs ready made, and rehearses before the first one. Tried and given up
 were slower: mapping the interpreter's code privately, so that forks copy its page tables; a new interpreter without
 ctypes after the isolation is up.
 
-Standard library only, and no import of the package: it is started by its path, in an empty environment.
+Standard library only, and no import of the package: it is started in an empty environment, its folder on the path
+only while it is imported, so that the untrusted code finds the standard library and nothing of ours.
 """
 
 from __future__ import annotations
 
+import _signal
 import builtins
 import gc
 import marshal
@@ -29,21 +31,16 @@ if TYPE_CHECKING:
     from io import TextIOWrapper
     from typing import Any, NoReturn
 
-    from gamekeeper.sandbox import child, ending, folder, frame, kernel, launch, limits, stage, syscalls
-elif __name__ == "__main__":
-    # The import path of the untrusted code must hold the standard library and nothing of ours.
-    sys.path.insert(0, os.path.dirname(__file__))
+    from gamekeeper.sandbox import child, ending, frame, kernel, launch, limits, stage, syscalls
+else:
     import child
     import ending
-    import folder
     import frame
     import kernel
     import launch
     import limits
     import stage
     import syscalls
-
-    del sys.path[0]
 
 _CLAIM, _READ, _WRITE, _STARTED_READ, _STARTED_WRITE = 3, 10, 11, 12, 13
 _OUTPUTS = (1, 2, _CLAIM)
@@ -91,7 +88,7 @@ class Server:
         self.tasks = limits.TaskLimit(limits.counted_alone(ground.held), unneeded=self.filtered)
         self.end = ending.Ending(ground, parent, _READ)
         self.setups: list[Setup] = []
-        self.folder = folder.CaseFolder(ground.work)
+        self.folder = ground.folder
         self.folder.enter()
         self._rehearse()
 
@@ -106,6 +103,7 @@ class Server:
     def _settle(self) -> int:
         """The server's own size. The collector is kept off its pages: a touched page is copied by a fork."""
         gc.collect()
+        kernel.return_free_memory()
         gc.freeze()
         gc.disable()
         return limits.own_size(self.ground.size_file)
@@ -299,14 +297,12 @@ def _serve(ground: stage.Stage, parent: int) -> None:
     server.serve()
 
 
-def main(base: str, wanted: str, *packages: str) -> None:
+def main() -> None:
     """Set up and serve; whatever goes wrong before the greeting is told in its place."""
     builtins.exit = builtins.quit = sys.exit  # type: ignore[assignment]  # the site module, left out, would add them
+    _signal.signal(_signal.SIGINT, _signal.SIG_IGN)  # Python's handler would let a case interrupt the server
     os.environ.clear()
+    base, wanted, *packages = sys.argv[1:]
     sys.argv = [""]
-    ground = stage.Stage(base, frozenset(wanted.split(",")), list(packages))
+    ground = stage.Stage(base, frozenset(wanted.split(",")), packages)
     launch.launch(ground, _arrange_files, _serve, lambda text: _send(frame.note(frame.FAILED, text)))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

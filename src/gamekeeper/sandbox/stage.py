@@ -12,9 +12,10 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from gamekeeper.sandbox import enclosure, frame, kernel, landlock, places, syscalls
+    from gamekeeper.sandbox import enclosure, folder, frame, kernel, landlock, places, syscalls
 else:
     import enclosure
+    import folder
     import frame
     import kernel
     import landlock
@@ -106,6 +107,7 @@ class Stage:
     def close(self) -> None:
         """The layers that need no namespace, the ones that forbid the putting up of others last."""
         kernel.die_with_parent()
+        self.folder = folder.CaseFolder(self.work)  # now: where writing is closed, it is for this process as well
         self.size_file, self.children_file = kernel.own_file("statm"), kernel.own_file(f"task/{os.getpid()}/children")
         self.try_layer("adopted-orphans", kernel.adopt_orphans)
         self.try_layer("no-new-privileges", kernel.no_new_privileges)
