@@ -68,6 +68,7 @@ class BaseGame(ABC):
       reply_tokens    most new tokens for each turn at pocket level
       own_metrics     metrics of an outside game that the package's table does not have
       flaw_in_prompt  whether arms may show other prompts; else they share them
+      runs_code       whether scoring runs replies as programs, so that a run needs the sandbox
       interchangeable whether one item's honest reply may be worth something for another item, by partial credit say
     """
 
@@ -81,6 +82,7 @@ class BaseGame(ABC):
     reply_tokens: ClassVar[tuple[int, ...]] = (32,)
     own_metrics: ClassVar[tuple[Metric, ...]] = ()
     flaw_in_prompt: ClassVar[bool] = False
+    runs_code: ClassVar[bool] = False
     interchangeable: ClassVar[bool] = False
 
     def __init__(self, patches: Iterable[str] = (), data: str | Path | None = None, **params: Any) -> None:

@@ -83,7 +83,9 @@ class Stage:
         if "mount" in spaces:
             owner = self.uid or enclosure.OVERFLOW_ID
             self.has_proc = enclosure.build(self.base, self.packages, owner)
-        own_user = "user" in spaces and (self.has_proc or not self.root)
+        # Root has to become somebody else first, in a root of its own, and to tell the new namespace so through /proc.
+        as_somebody_else = "other-user" in self.wanted and "mount" in spaces and self.has_proc
+        own_user = "user" in spaces and (not self.root or as_somebody_else)
         if self.root and "other-user" in self.wanted:
             self._leave_root("mount" in spaces, own_user)
         if own_user:
@@ -111,6 +113,8 @@ class Stage:
         self.size_file, self.children_file = kernel.own_file("statm"), kernel.own_file(f"task/{os.getpid()}/children")
         self.try_layer("adopted-orphans", kernel.adopt_orphans)
         self.try_layer("no-new-privileges", kernel.no_new_privileges)
+        if "hidden-server" not in self.wanted:
+            kernel.show_memory()  # a change of user hides it as well
         self.try_layer("hidden-server", kernel.hide_memory)
         self.try_layer("landlock", lambda: landlock.enter(self._rules()))
         self.try_layer("seccomp", self._filter)
