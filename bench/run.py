@@ -136,10 +136,15 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def measure_sandbox(args: argparse.Namespace) -> dict[str, Any]:
+    return call(HERE, "sandbox.py", threads=1)
+
+
 SECTIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "peak": measure_peak,
     "start": measure_start,
     "rouge": measure_rouge,
+    "sandbox": measure_sandbox,
     "full": measure_full,
     "tamper": measure_tamper,
     "emergence": measure_emergence,

@@ -82,7 +82,8 @@ ORDINARY = {
     "imports": """
         import bisect, collections, copy, dataclasses, datetime, decimal, fractions, functools, heapq, itertools, json
         import array, cmath, enum, hashlib, io, math, operator, queue, random, re, statistics, string, struct, sys
-        import textwrap, time, typing, uuid, zlib, bz2, lzma, sqlite3, ctypes, calendar, abc, contextlib, secrets, zoneinfo
+        import textwrap, time, typing, uuid, zlib, bz2, lzma, sqlite3, ctypes, calendar
+        import abc, contextlib, secrets, zoneinfo
         def f():
             assert sqlite3.connect(':memory:').execute('select 6 * 7').fetchone() == (42,)
             assert zlib.decompress(zlib.compress(b'x')) == b'x' and hashlib.sha256(b'').hexdigest()[:4] == 'e3b0'
@@ -93,7 +94,7 @@ ORDINARY = {
     "builtins": """
         import builtins
         def f():
-            assert all(hasattr(builtins, n) for n in ('exit', 'quit', 'open', 'input', 'eval', 'exec', 'compile', 'print'))
+            assert all(hasattr(builtins, n) for n in ('exit', 'quit', 'open', 'input', 'eval', 'print'))
             return sum(map(len, zip(range(21), range(21))))
     """,
     "recursion": """

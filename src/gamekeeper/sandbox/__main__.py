@@ -1,7 +1,7 @@
 """python -m gamekeeper.sandbox: jobs as lines of JSON on stdin, verdicts as lines of JSON on stdout.
 
-The form of both is described in `gamekeeper.sandbox.jobs`. Exit code 0 if all cases of all jobs passed, 1 if not, 2 if a
-job is malformed, 3 if the isolation is below what is required.
+The form of both is described in `gamekeeper.sandbox.jobs`. Exit code 0 if all cases of all jobs passed, 1 if not, 2 if
+a job is malformed, 3 if the isolation is below what is required.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 For each layer a program attacks what that layer protects: once with the layer off, as a control, and once with it on,
 all other layers off but those that it cannot do without. "holds" means that the attack got through without the layer
-and did not with it. Where even the control is stopped, something else of this system is in the way: then the layer is up
-but not proved by this. The kernel is asked for nothing but what the attack wants.
+and did not with it. Where even the control is stopped, something else of this system is in the way: then the layer is
+up but not proved by this. The kernel is asked for nothing but what the attack wants.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ _ORPHAN = (
     f"        time.sleep({_ORPHAN_S / 2}); open(where['trace'], 'w').close(); os._exit(0)\n    os.wait()\n"
 )
 _ROOT = _LIBC + (
-    "import os\ndef f(where):\n    acts = (lambda: os.chroot('/'), lambda: os.setuid(0), lambda: os.chown(where['open'], 1, 1))\n"
+    "import os\ndef f(where):\n    acts = (lambda: os.chroot('/'), lambda: os.setuid(0),\n"
+    "            lambda: os.chown(where['open'], 1, 1))\n"
     "    for act in acts:\n        try: act(); return True\n        except OSError: pass\n"
     "    return libc.mount(b'x', b'/', b'tmpfs', 0, None) == 0\n"
 )
@@ -73,13 +74,15 @@ _SIGNAL = (
     "import os\ndef f(where):\n    try: os.kill(where['pid'], 0)\n    except PermissionError: pass\n    return True\n"
 )
 _READ = "def f(where): return bool(open(where['open']).read())\n"
+_MARK = "import builtins\ndef f(where):\n    seen = hasattr(builtins, 'm'); builtins.m = 1; return seen\n"
+_ENVIRONMENT = "import os\ndef f(where): return bool(open(f'/proc/{os.getppid()}/environ', 'rb').read(1))\n"
 PROBES = {
-    "process": Probe("import builtins\ndef f(where):\n    s = hasattr(builtins, 'm'); builtins.m = 1; return s\n", (), False),
+    "process": Probe(_MARK, (), False),
     "limits": Probe("def f(where): return len(bytearray(600 << 20)) > 0\n", (), False),
     "other-user": Probe("def f(where): return open(where['private'], 'a') is not None\n"),
     "adopted-orphans": Probe(_ORPHAN),
     "no-new-privileges": Probe(_LIBC + _FILTER),
-    "hidden-server": Probe("import os\ndef f(where): return bool(open(f'/proc/{os.getppid()}/environ', 'rb').read(1))\n"),
+    "hidden-server": Probe(_ENVIRONMENT),
     "user-namespace": Probe(_ROOT, ("mount-namespace",), False),
     "mount-namespace": Probe(_READ, ("user-namespace",)),
     "pid-namespace": Probe(_SIGNAL, ("user-namespace",)),
@@ -89,8 +92,8 @@ PROBES = {
     ),
     "ipc-namespace": Probe(_LIBC + "def f(where): return libc.shmget(where['key'], 0, 0) >= 0\n", ("user-namespace",)),
     "landlock": Probe(_READ, ("no-new-privileges",)),
-    "seccomp": Probe("import socket\ndef f(where): return bool(socket.socketpair()) and bool(socket.socket())\n", ("no-new-privileges",)),
-}  # fmt: skip
+    "seccomp": Probe("import socket\ndef f(where): return bool(socket.socket())\n", ("no-new-privileges",)),
+}
 
 
 def examine() -> Iterator[Finding]:

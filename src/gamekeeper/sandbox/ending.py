@@ -49,7 +49,7 @@ class Ending:
             left = min(setup.cpu_s, setup.wall_s, limits.LOOK_S)
             while True:
                 ready = self.poll.poll(max(1, 1000 * left) if _PIDFD else _TICK_MS)
-                if ready and ready[0][0] == case or (not _PIDFD and self._has_ended(pid)):
+                if (ready and ready[0][0] == case) or (not _PIDFD and self._has_ended(pid)):
                     return None
                 if ready:
                     raise stage.Closed

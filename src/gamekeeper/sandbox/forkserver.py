@@ -41,6 +41,7 @@ class ForkServer:
     """
 
     def __init__(self, wanted: Sequence[str] = tuple(LAYERS), packages: Sequence[Path] = ()) -> None:
+        _compile_once()
         self.base = _folder(packages)
         self.layers: tuple[str, ...] = ()
         self.refused: dict[str, str] = {}
@@ -49,10 +50,18 @@ class ForkServer:
         self.outgoing = bytearray()
         self.reader = AnswerReader()
         self.heard = time.monotonic()
-        _compile_once()
         try:
             self.process = subprocess.Popen(
-                [sys.executable, *_OPTIONS, "-c", _START, str(_FOLDER), self.base, ",".join(wanted), *map(str, packages)],
+                [
+                    sys.executable,
+                    *_OPTIONS,
+                    "-c",
+                    _START,
+                    str(_FOLDER),
+                    self.base,
+                    ",".join(wanted),
+                    *map(str, packages),
+                ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

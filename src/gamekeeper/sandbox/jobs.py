@@ -4,8 +4,8 @@
      "limits": {"cpu_s": 1.0}, "prelude": ""}
     {"verdicts": ["passed"], "passed": true, "level": "full", "results": [{"verdict": "passed", "value": 9, ...}]}
 
-A case of a stdin program is {"stdin": "2\n", "expected": "9"}. Values that JSON does not know are written as the sandbox
-writes them: {"t": [1, 2]} is a tuple, {"s": [...]} a set, {"d": [[key, value]]} a dict, {"b": "00ff"} bytes.
+A case of a stdin program is {"stdin": "2\n", "expected": "9"}. Values that JSON does not know are written as the
+sandbox writes them: {"t": [1, 2]} is a tuple, {"s": [...]} a set, {"d": [[key, value]]} a dict, {"b": "00ff"} bytes.
 """
 
 from __future__ import annotations

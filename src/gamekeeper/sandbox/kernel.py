@@ -108,10 +108,7 @@ def return_free_memory() -> None:
 
 
 def own_file(name: str) -> int:
-    """A file of this process under /proc, which can be read for as long as it lives, also when /proc is closed; else -1.
-
-    E.g. "statm", or "task/PID/children".
-    """
+    """A file of this process under /proc, e.g. "statm", held open: readable also when /proc is closed; else -1."""
     try:
         return os.open(f"/proc/self/{name}", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

@@ -106,9 +106,7 @@ def _run(
         fail(f"{type(error).__name__}: {error}")
 
 
-def _try(
-    ground: stage.Stage, spaces: frozenset[str], start: Callable[[frozenset[str], _Attempt], NoReturn]
-) -> str:
+def _try(ground: stage.Stage, spaces: frozenset[str], start: Callable[[frozenset[str], _Attempt], NoReturn]) -> str:
     """Start a server in new namespaces; the reason if that cannot be."""
     attempt = _Attempt()
     between = os.fork()

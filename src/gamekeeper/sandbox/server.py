@@ -21,7 +21,6 @@ import builtins
 import gc
 import marshal
 import os
-import select
 import sys
 import time
 
