@@ -1,8 +1,8 @@
 """The layers of isolation, the levels that they make up, and the refusal to go on below the one that is asked for.
 
-A level is stated by what must hold for it. Every sandbox takes all the layers that the system
-grants; the required level only says below which it does not run. The default is what every Linux in use grants without special rights, containers
-too: nobody's files, network or processes are in reach. macOS has the first level only.
+A level is stated by what must hold for it. Every sandbox takes all the layers that the system grants; the required
+level only says below which it does not run. The default is what every Linux in use grants without special rights,
+containers too: nobody's files, network or processes are in reach. macOS has the first level only.
 """
 
 from __future__ import annotations

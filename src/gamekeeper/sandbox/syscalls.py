@@ -1,10 +1,10 @@
 """Which system calls the sandbox leaves open, and the seccomp-bpf programs that close the rest.
 
-A list of what is allowed, not of what is known to be bad: a call that the kernel gains next year is closed. Left
-open is what Python needs to compute, to use files, threads and child processes of its own. Closed are, among others, starting
-programs, sockets but for pairs, tracing, other processes' memory and limits, shared memory that outlives a process,
-keys, mounts, namespaces, io_uring and bpf. A closed call fails with an error and kills nothing, so that honest code
-that merely asks goes on.
+A list of what is allowed, not of what is known to be bad: a call that the kernel gains next year is closed. Left open
+is what Python needs to compute, to use files, threads and child processes of its own. Closed are, among others,
+starting programs, sockets but for pairs, tracing, other processes' memory and limits, shared memory that outlives a
+process, keys, mounts, namespaces, io_uring and bpf. A closed call fails with an error and kills nothing, so that
+honest code that merely asks goes on.
 
 Standard library only, and no import of the package: the fork server imports this file on its own.
 """
