@@ -43,6 +43,7 @@ def test_a_level_needs_its_layers_and_those_below() -> None:
     assert layers.level_of(every) == "full"
     assert layers.level_of(every - {"other-user"}) == "full"  # for root only
     assert layers.level_of(every - {"pid-namespace"}) == "filtered"
+    assert layers.level_of(every - {"hidden-server"}) == "filtered"
     assert layers.level_of(every - {"landlock"}) == "filtered"  # the private root closes files
     assert layers.level_of(every - {"landlock", "mount-namespace"}) == "limits"
     assert layers.level_of(every - {"seccomp"}) == "limits"
