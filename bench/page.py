@@ -9,7 +9,15 @@ from statistics import median
 from typing import Any
 
 Record = dict[str, Any]
-BARS = {"tamper": 4.0, "full": 2.5, "rouge": 50.0, "scoring": 20.0, "emergence_s": 90.0}
+BARS = {
+    "tamper": 4.0,
+    "full": 2.5,
+    "rouge": 50.0,
+    "scoring": 20.0,
+    "emergence_s": 90.0,
+    "fresh": 15.0,
+    "fork": 1.0,
+}
 NAMES = {"native": "gamekeeper", "trl": "TRL", "trl_tuned": "TRL, allocator tuned as ours"}
 
 
@@ -179,6 +187,37 @@ def emergence(found: Record, record: Record) -> Iterator[str]:
     )
 
 
+def sandbox(found: Record, record: Record) -> Iterator[str]:
+    yield "## The sandbox"
+    yield (
+        f"Programs at isolation level `{found['level']}`, each case in a process of its own. *function* is one line, "
+        "*method* a LeetCode method with the imports that such programs are given: warm in the sandbox, made anew by a "
+        "fresh `python -I`. The plain fork is of a process with a trainer's libraries "
+        f"({', '.join(found['loaded'])}), without isolation, as the public reference does it. Milliseconds a case, "
+        "medians; ratios are medians over rounds."
+    )
+    kinds = ("function", "method")
+    rows = [[name, *(f"{1000 * median(found[kind][name]):.2f}" for kind in kinds)] for name in found["function"]]
+    yield table(["", "function", "method"], rows)
+    yield (
+        f"From nothing to the first answer: {1000 * found['start_s']:.0f} ms. A fork of a process that has loaded "
+        f"nothing, which no sandbox that forks can go below: {1000 * found['bare_fork_s']:.2f} ms."
+    )
+    for kind in kinds:
+        one, two = (over(found[kind], "fresh", f"workers {n}") for n in (1, 2))
+        both = over(found[kind], "fresh, two at once", "workers 2")
+        bar = f"{BARS['fresh']:g} times"
+        yield verdict(f"{kind}: {two:.1f} times as fast as a fresh interpreter", two >= BARS["fresh"], bar)
+        yield f"With one worker {one:.1f} times; two workers against two interpreters at once {both:.1f} times."
+        plain = over(found[kind], "plain fork", "workers 1")
+        yield verdict(f"{kind}: {plain:.1f} times as fast as a plain fork", plain >= BARS["fork"], "1 times")
+
+
+def over(found: Record, slow: str, fast: str) -> float:
+    """How many times as fast, round by round."""
+    return median(a / b for a, b in zip(found[slow], found[fast], strict=True))
+
+
 def verdict(text: str, met: bool, bar: str) -> str:
     return f"**{text}** (bar: {bar}; {'met' if met else 'NOT met'})"
 
@@ -204,5 +243,6 @@ SECTIONS: dict[str, Callable[[Record, Record], Iterator[str]]] = {
     "emergence": emergence,
     "rouge": rouge,
     "scoring": scoring,
+    "sandbox": sandbox,
     "start": start,
 }

@@ -140,11 +140,16 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def measure_sandbox(args: argparse.Namespace) -> dict[str, Any]:
+    return call(HERE, "sandbox.py", threads=1)
+
+
 SECTIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "peak": measure_peak,
     "start": measure_start,
     "rouge": measure_rouge,
     "scoring": measure_scoring,
+    "sandbox": measure_sandbox,
     "full": measure_full,
     "tamper": measure_tamper,
     "emergence": measure_emergence,

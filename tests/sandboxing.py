@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from gamekeeper.sandbox import Case, CaseResult, Entry, Limits, Program, Sandbox
 from gamekeeper.sandbox.limits import processes
 
@@ -24,6 +26,44 @@ def feed(box: Sandbox, source: str, stdin: str = "", solver: str = "", prelude: 
     program = Program(textwrap.dedent(source), Entry("stdin", solver), prelude)
     (result,) = box.run_cases(program, [Case(stdin=stdin)], QUICK)
     return result
+
+
+LOWER = {
+    "filtered": ("user-namespace", "mount-namespace", "pid-namespace", "network-namespace", "ipc-namespace"),
+    "limits": (
+        *("user-namespace", "mount-namespace", "pid-namespace", "network-namespace", "ipc-namespace"),
+        *("landlock", "seccomp"),
+    ),
+}
+"""What to leave out to come down to a level."""
+
+FIND = """
+    import ctypes
+    def find(wanted):
+        count = 0
+        for line in open('/proc/self/maps'):
+            span, rights, *_ = line.split()
+            low, high = (int(n, 16) for n in span.split('-'))
+            if rights.startswith('rw'):
+                count += ctypes.string_at(low, high - low).count(wanted)
+        return count
+"""
+"""Source of a program's function that counts a text in all the memory that it can write."""
+
+
+def at_level(level: str, **options: Any) -> Sandbox:
+    """A sandbox at exactly this level; skips aloud where the system does not grant it."""
+    box = Sandbox(workers=1, require="limits", without=LOWER.get(level, ()), **options)
+    if box.level() != level:
+        found = box.level()
+        box.close()
+        pytest.skip(f"isolation level {level!r} was not tested: this system grants {found!r} ({box.refused()})")
+    return box
+
+
+def idle_processes(box: Sandbox) -> int:
+    """The processes of servers that are at no case: each has a launcher and itself."""
+    return 2 * len(box._servers)
 
 
 def own_processes(box: Sandbox) -> int:

@@ -24,7 +24,20 @@ from gamekeeper.cli import app, console, playing
 from gamekeeper.errors import UsageError
 from toy_games import TOYS, BrokenEntry, Toy, toy_file
 
-VERBS = ("list", "play", "items", "check", "score", "run", "eval", "report", "pretrain", "new-game")
+VERBS = (
+    "list",
+    "play",
+    "items",
+    "check",
+    "score",
+    "run",
+    "eval",
+    "report",
+    "pretrain",
+    "new-game",
+    "doctor",
+    "sandbox",
+)
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from test_layers import HEAVY, MAY_BE_HEAVY, SOURCE, covers, inner, modules
 HEAVY_WITH_DATA = {*HEAVY, "numpy", "pyarrow", "nltk", "sacrebleu", "rich", "typer", "jinja2", "httpx"}
 
 # Files that are run by their path in a process of their own, and import their neighbours by bare name.
-PROGRAMS = {"__main__", "sandbox.child", "sandbox.server"}
+SERVER = {"child", "enclosure", "ending", "landlock", "launch", "server", "stage"}  # imported by their own folder
+PROGRAMS = {"__main__", "sandbox.__main__", *(f"sandbox.{name}" for name in SERVER)}
 
 REPORT_LOADED = """
 import json, sys

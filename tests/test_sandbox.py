@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import marshal
 import time
 from collections.abc import Iterator
 
@@ -47,6 +48,7 @@ PLAIN = st.recursive(
 
 
 @given(PLAIN)
+@settings(deadline=None)
 def test_a_value_comes_back_of_the_same_types(value: object) -> None:
     back = values.read(json.loads(values.write(value)))
     assert repr(back) == repr(value)  # repr tells 1, 1.0, True, (1,), [1] and nan apart
@@ -89,11 +91,32 @@ JSON = st.recursive(
 
 
 @given(JSON)
+@settings(deadline=None)
 def test_reading_a_forged_value_gives_a_value_or_a_value_error(data: object) -> None:
     try:
         values.read(data)
     except ValueError:
         return
+
+
+def test_a_claim_whose_hashes_collide_costs_its_reader_nothing() -> None:
+    forged = {"s": [{"i": f"{i * (2**61 - 1):x}"} for i in range(60_000)]}
+    start = time.monotonic()
+    with pytest.raises(ValueError, match="hashes"):
+        values.read(forged)
+    with pytest.raises(ValueError, match="hashes"):
+        values.read({"d": [[x, 1] for x in forged["s"]]})
+    assert time.monotonic() - start < 5
+    assert values.read({"s": [{"i": f"{i << 70:x}"} for i in range(5000)]}) == {i << 70 for i in range(5000)}
+
+
+def test_a_claim_deeper_than_any_written_one_is_refused() -> None:
+    deep: list[object] = []
+    for _ in range(65):
+        deep = [deep]
+    with pytest.raises(ValueError, match="deep"):
+        values.read(deep)
+    assert values.read(deep[0]) == deep[0]
 
 
 # Judging
@@ -298,10 +321,15 @@ def test_much_on_stderr_is_cut_and_no_failure(box: Sandbox) -> None:
 # The wire, the records
 
 
+def answer_frame(kind: int, texts: list[bytes]) -> bytes:
+    padded = (texts + [b""] * 4)[:4]
+    return frame.ANSWER.pack(kind, 3, 0.5, 1.0, *map(len, padded)) + b"".join(padded)
+
+
 @given(st.lists(st.tuples(st.integers(0, 7), st.lists(st.binary(max_size=30), max_size=4)), max_size=5), st.data())
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_frames_survive_any_cut_of_the_stream(sent: list[tuple[int, list[bytes]]], data: st.DataObject) -> None:
-    stream = b"".join(frame.answer(kind, 3, (0.5, 1.0), tuple(texts)) for kind, texts in sent)
+    stream = b"".join(answer_frame(kind, texts) for kind, texts in sent)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
     reader = wire.AnswerReader()
     found = [
@@ -314,17 +342,17 @@ def test_frames_survive_any_cut_of_the_stream(sent: list[tuple[int, list[bytes]]
 
 
 @given(st.binary(max_size=60))
+@settings(deadline=None)
 def test_any_claim_gives_a_result(claim: bytes) -> None:
     answer = wire.Answer(frame.EXITED, 0, 0.0, 0.0, "", "", claim, "")
     assert wire.read_result(Program("", F), answer).status in ("finished", "error", "memory")
 
 
 def test_what_travels_has_no_place_for_what_is_expected() -> None:
-    data = wire.write_case(Program("src", F), Case(args=(1,)), Limits())
-    import marshal
-
-    job = marshal.loads(data[frame.CASE.size :])
-    assert set(job) == {"source", "prelude", "kind", "name", "stdin", "args", "limits"}
+    case = marshal.loads(wire.write_case(Program("src", F, "prelude"), Case(args=(1,)), 0)[frame.HEAD.size :])
+    setup = marshal.loads(wire.write_setup("prelude", Limits())[frame.HEAD.size :])
+    assert set(case) == {"source", "kind", "name", "stdin", "args"}
+    assert set(setup) == {"prelude", "limits"}
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from gamekeeper import __version__
-from gamekeeper.cli import checking, console, creating, measuring, playing, reporting, scoring, training
+from gamekeeper.cli import checking, console, creating, isolating, measuring, playing, reporting, scoring, training
 from gamekeeper.errors import GamekeeperError
 
 
@@ -128,6 +128,8 @@ app.command("eval")(measuring.evaluate)
 app.command("report")(reporting.report)
 app.command("pretrain")(training.pretrain)
 app.command("new-game")(creating.new_game)
+app.command("doctor")(isolating.doctor)
+app.add_typer(isolating.sandbox, name="sandbox")
 
 
 def main() -> None:

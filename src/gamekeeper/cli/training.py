@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gamekeeper.cli import console, options
+from gamekeeper.cli import console, isolating, options
 from gamekeeper.cli.planning import Asked, Leg, Plan, config_for, plan
 from gamekeeper.cli.progress import Meter
 
@@ -56,6 +56,7 @@ def run(
     settings: options.Set = None,
     params: options.Params = None,
     no_report: Annotated[bool, typer.Option("--no-report", help="Write no report at the end.")] = False,
+    level: isolating.Level = None,
     as_json: options.Json = False,
 ) -> None:
     """Train a model on a game by GRPO and write a report.
@@ -69,12 +70,13 @@ def run(
       gamekeeper run tamper --arm flawed --steps 30 --seed 1
       gamekeeper run selfgrade --patches audit=0.1 --param told=0.5 --set train.learning_rate=3e-4
     """
-    options.open_game(name, patches or "flawed", data, params)
+    game = options.open_game(name, patches or "flawed", data, params)
     tree = options.settings_tree(settings, {"train.steps": steps, "train.threads": threads})
     given = options.game_params(name, params or ())
     asked = Asked(name, arm, patches, seed, model, data, given, tree, out, resume)
     todo = plan(asked)
     config = config_for(asked, todo.legs)
+    isolating.require_for(game, level)
     for leg in todo.legs:
         _one_run(config, leg, _again(ctx, todo.folder))
     _finish(todo, not no_report, as_json)

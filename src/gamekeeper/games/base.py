@@ -71,6 +71,7 @@ class BaseGame(ABC):
       own_metrics     metrics of an outside game that the package's table does not have
       flaw_in_prompt  whether arms may show other prompts; else they share them
       judged          whether its replies at paper level need a judge (`judge`)
+      runs_code       whether scoring runs replies as programs, so that a run needs the sandbox
       interchangeable whether one item's honest reply may be worth something for another item, by partial credit say
     """
 
@@ -84,6 +85,7 @@ class BaseGame(ABC):
     reply_tokens: ClassVar[tuple[int, ...]] = (32,)
     own_metrics: ClassVar[tuple[Metric, ...]] = ()
     flaw_in_prompt: ClassVar[bool] = False
+    runs_code: ClassVar[bool] = False
     interchangeable: ClassVar[bool] = False
     judged: ClassVar[bool] = False
     judge: Judge | None = None

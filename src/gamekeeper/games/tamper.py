@@ -102,6 +102,7 @@ class Tamper(BaseGame):
     emergence = "er"
     bar = 0.9
     reply_tokens = (48,)
+    runs_code = True
     interchangeable = True  # two straight lines may meet in one of the hidden tests
 
     # Items

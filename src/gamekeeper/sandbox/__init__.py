@@ -12,7 +12,9 @@ processes. That needs the kernel's namespaces.
 
 from __future__ import annotations
 
-from gamekeeper.sandbox.pool import Sandbox, ServerLost, run_cases, run_many
+from gamekeeper.sandbox.forkserver import ServerLost
+from gamekeeper.sandbox.layers import LAYERS, LEVELS, IsolationTooLow, level_of
+from gamekeeper.sandbox.pool import Sandbox, require_isolation, run_cases, run_many
 from gamekeeper.sandbox.records import (
     FINISHED,
     STDIN,
@@ -32,11 +34,14 @@ from gamekeeper.sandbox.records import (
 
 __all__ = [
     "FINISHED",
+    "LAYERS",
+    "LEVELS",
     "STDIN",
     "VERDICTS",
     "Case",
     "CaseResult",
     "Entry",
+    "IsolationTooLow",
     "Limits",
     "Opaque",
     "Program",
@@ -44,7 +49,9 @@ __all__ = [
     "ServerLost",
     "judge_output",
     "judge_value",
+    "level_of",
     "output_lines",
+    "require_isolation",
     "run_cases",
     "run_many",
     "same_lines",

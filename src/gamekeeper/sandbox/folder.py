@@ -29,28 +29,35 @@ class CaseFolder:
         self.identity = self._look()
 
     def _look(self) -> tuple[int, ...]:
-        found = os.stat(_CASE, dir_fd=self.handle, follow_symlinks=False)
-        return found.st_ino, found.st_dev, found.st_mode, found.st_uid
+        """Changes if anything in the folder, beside it or about it does: the time of a change cannot be set."""
+        found, around = os.stat(_CASE, dir_fd=self.handle, follow_symlinks=False), os.fstat(self.handle)
+        return found.st_ino, found.st_dev, found.st_ctime_ns, around.st_ctime_ns
 
     def enter(self) -> None:
         """Make it the working folder of this process."""
         os.fchdir(self.case)
 
-    def clean(self) -> None:
-        """Leave it empty, with its first owner and mode."""
+    def clean(self) -> bool:
+        """Leave it empty, with its first owner and mode; whether it had to be made anew."""
         try:
-            if self._look() == self.identity and not os.listdir(self.case):
-                return
+            if self._look() == self.identity:
+                return False
         except OSError:
             self.identity = ()  # gone or closed up: made anew below
         os.close(self.case)
         empty(self.handle)
         self._make()
+        return True
 
-    def remove(self) -> None:
-        """Delete it and its base."""
-        empty(self.handle)
-        os.rmdir(self.base)
+
+def remove(base: str) -> None:
+    """Delete a folder and all that it holds."""
+    handle = os.open(base, _OPEN)
+    try:
+        empty(handle)
+    finally:
+        os.close(handle)
+    os.rmdir(base)
 
 
 def empty(handle: int) -> None:

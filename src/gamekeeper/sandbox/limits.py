@@ -15,19 +15,41 @@ if TYPE_CHECKING:
     from typing import Any
 
 _MB = 1 << 20
-_STACK = 64 * _MB  # deep recursion through C frames (functools.cache) is honest
+_STACK = 120 * _MB  # deep recursion through C frames (functools.cache) is honest; there is no room for more below it
 _REPORT_ROOM = 32 * _MB  # a program that ran out of memory may still say so
 _RECOUNT_S = 5.0
+LOOK_S = 0.02
+"""How often a running case is looked at."""
 Plan = list[tuple[int, tuple[int, int]]]
 
 
-def own_size() -> int:
+def own_size(file: int) -> int:
     """The address space of this process in bytes; a generous guess where /proc does not tell."""
     try:
-        with open("/proc/self/statm") as file:
-            return int(file.read().split()[0]) * resource.getpagesize()
+        return int(os.pread(file, 64, 0).split()[0]) * resource.getpagesize()
     except OSError:
         return 512 * _MB
+
+
+def memory_together(most: int) -> int:
+    """Resident bytes of all processes of this process namespace but the first, if there are at least two of them.
+
+    The limit of address space is one of each process; a case that starts others has it once.
+    """
+    try:
+        pids = [name for name in os.listdir("/proc") if name.isdigit() and name != "1"]
+    except OSError:
+        return 0
+    total = 0
+    for pid in pids if len(pids) > 1 else ():
+        try:
+            with open(f"/proc/{pid}/statm") as file:
+                total += int(file.read().split()[1]) * resource.getpagesize()
+        except (OSError, ValueError, IndexError):
+            continue  # it has ended meanwhile
+        if total > most:
+            break
+    return total
 
 
 def plan(limits: Mapping[str, Any], size: int, task_limit: int) -> Plan:
@@ -43,7 +65,8 @@ def plan(limits: Mapping[str, Any], size: int, task_limit: int) -> Plan:
         ("RLIMIT_FSIZE", limits["output_bytes"] + 1, limits["output_bytes"] + 1),
         ("RLIMIT_NOFILE", limits["files"], limits["files"]),
         ("RLIMIT_NPROC", task_limit, task_limit),
-        ("RLIMIT_STACK", _STACK, _STACK),
+        # Programs that recurse raise it themselves, which must not fail; it counts as address space in any case.
+        ("RLIMIT_STACK", _STACK, resource.RLIM_INFINITY),
         ("RLIMIT_AS", memory, memory + _REPORT_ROOM),
     )
     return [_below(getattr(resource, name), soft, hard) for name, soft, hard in wanted if hasattr(resource, name)]
@@ -58,9 +81,11 @@ def _below(which: int, soft: int, hard: int) -> tuple[int, tuple[int, int]]:
     return which, (soft, hard)
 
 
-def apply(wanted: Plan) -> None:
-    """Put a plan in force for this process and its children."""
+def apply(wanted: Plan, more_memory: int) -> None:
+    """Put a plan in force for this process and its children, with room for an input that is held already."""
     for which, pair in wanted:
+        if more_memory and which == resource.RLIMIT_AS and pair[1] != resource.RLIM_INFINITY:
+            pair = (pair[0] + more_memory, pair[1] + more_memory)
         try:
             resource.setrlimit(which, pair)
         except ValueError:  # macOS has RLIMIT_AS and RLIMIT_STACK but refuses some values
@@ -85,20 +110,37 @@ def cpu_seconds(pid: int) -> float:
 class TaskLimit:
     """The limit of processes and threads, which the kernel counts by user and not by case.
 
-    alone: the user id is the server's own, so that only the server and the case count.
+    alone: only the server and the case count. unneeded: the case can start no process, and memory bounds its threads.
     """
 
-    def __init__(self, alone: bool) -> None:
-        self.alone = alone
+    def __init__(self, alone: bool, unneeded: bool) -> None:
+        self.alone, self.unneeded = alone, unneeded
         self._count, self._counted_at = 0, float("-inf")
+
+    def is_stale(self) -> bool:
+        """Whether the user's other processes have to be counted again."""
+        return not (self.alone or self.unneeded) and time.monotonic() - self._counted_at > _RECOUNT_S
 
     def allowing(self, more: int) -> int:
         """The limit under which a case may start `more` of its own."""
         if self.alone:
             return 2 + more
-        if time.monotonic() - self._counted_at > _RECOUNT_S:
+        if self.unneeded:
+            return resource.RLIM_INFINITY
+        if self.is_stale():
             self._count, self._counted_at = _tasks_of(os.geteuid()), time.monotonic()
         return self._count + 1 + more if self._count else resource.RLIM_INFINITY
+
+
+def counted_alone(layers: list[str]) -> bool:
+    """Whether the kernel counts the processes of this server and its cases apart from all others."""
+    if "other-user" in layers:
+        return True
+    try:
+        version = tuple([int(part) for part in os.uname().release.split(".")[:2]])
+    except ValueError:
+        return False
+    return "user-namespace" in layers and version >= (5, 14)
 
 
 def _tasks_of(uid: int) -> int:

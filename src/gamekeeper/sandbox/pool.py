@@ -8,158 +8,29 @@ goes down too, the case is to blame and its result is "killed". Where no server 
 from __future__ import annotations
 
 import atexit
-import contextlib
+import importlib.util
 import os
 import select
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 import weakref
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from gamekeeper.errors import UsageError
-from gamekeeper.sandbox import frame
-from gamekeeper.sandbox.limits import processes
+from gamekeeper.sandbox.forkserver import ForkServer, ServerLost, Work, ready
+from gamekeeper.sandbox.layers import LAYERS, check_level, default_level, level_of, require
 from gamekeeper.sandbox.records import Case, CaseResult, Limits, Program
-from gamekeeper.sandbox.wire import Answer, AnswerReader, read_result, write_case
+from gamekeeper.sandbox.wire import read_result
 
-_SERVER = Path(__file__).with_name("server.py")
-_START_S = 30.0
 _GRACE_S = 10.0
 _AHEAD_BYTES = 1 << 16
 _AHEAD_CASES = 16
 _TRIES = 2
-Work = tuple[int, Program, Case]
 Job = tuple[Program, Sequence[Case]]
 DEFAULT_LIMITS = Limits()
-
-
-class ServerLost(Exception):
-    """A fork server that cannot start, has died, or has stopped answering."""
-
-
-class ForkServer:
-    """One server process and the cases that have been sent to it."""
-
-    def __init__(self) -> None:
-        try:
-            self.base = tempfile.mkdtemp(prefix="gamekeeper-")
-        except OSError as error:
-            raise ServerLost(f"no folder for the fork server: {error}") from None
-        self.layers: tuple[str, ...] = ()
-        self.waiting: deque[Work] = deque()
-        self.outgoing = bytearray()
-        self.reader = AnswerReader()
-        self.heard = time.monotonic()
-        try:
-            self.process = subprocess.Popen(
-                [sys.executable, "-s", "-S", "-P", "-B", "-X", "utf8", str(_SERVER), self.base],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env=_environment(),
-                cwd="/",
-                start_new_session=True,
-            )
-        except OSError as error:
-            shutil.rmtree(self.base, ignore_errors=True)
-            raise ServerLost(f"the fork server cannot be started: {error}") from None
-        self.to, self.of = (stream.fileno() for stream in (self.process.stdin, self.process.stdout) if stream)
-        os.set_blocking(self.to, False)
-        os.set_blocking(self.of, False)
-        self.layers = self._greeting()
-
-    def _greeting(self) -> tuple[str, ...]:
-        deadline = time.monotonic() + _START_S
-        try:
-            while True:
-                for answer in self.receive():
-                    if answer.kind != frame.GREETING:
-                        raise ServerLost(f"the fork server failed to start: {answer.note}")
-                    return tuple(answer.note.split(","))
-                left = deadline - time.monotonic()
-                if left <= 0 or not _ready({self.of: select.POLLIN}, left):
-                    raise ServerLost(f"the fork server did not answer within {_START_S:g} s")
-        except ServerLost:
-            self.kill()
-            raise
-
-    def push(self, work: Work, limits: Limits) -> None:
-        if not self.waiting:
-            self.heard = time.monotonic()
-        self.waiting.append(work)
-        self.outgoing += write_case(work[1], work[2], limits)
-
-    def flush(self) -> None:
-        """Write as much as the pipe takes."""
-        try:
-            while self.outgoing:
-                del self.outgoing[: os.write(self.to, memoryview(self.outgoing)[: 1 << 20].tobytes())]
-        except BlockingIOError:
-            return
-        except OSError as error:
-            raise ServerLost(f"the fork server is gone: {error}") from None
-
-    def receive(self) -> Iterator[Answer]:
-        """The answers that have arrived."""
-        while True:
-            try:
-                data = os.read(self.of, 1 << 20)
-            except BlockingIOError:
-                return
-            if not data:
-                raise ServerLost("the fork server is gone")
-            self.heard = time.monotonic()
-            yield from self.reader.feed(data)
-
-    def kill(self) -> None:
-        """End the process, what is left of its case, and its folder."""
-        self.process.kill()
-        self.process.wait()
-        if self.waiting and "other-user" in self.layers:
-            _kill_user(frame.NOBODY + self.process.pid)
-        self.forget()
-        shutil.rmtree(self.base, ignore_errors=True)
-
-    def forget(self) -> None:
-        """Close our ends without ending the process: it ends on its own when all holders of the pipe have."""
-        for stream in (self.process.stdin, self.process.stdout):
-            if stream is not None:
-                with contextlib.suppress(OSError):
-                    stream.close()
-        self.process.returncode = self.process.returncode if self.process.returncode is not None else 0
-
-
-def _ready(events: dict[int, int], seconds: float) -> bool:
-    """Wait until one of the descriptors is ready. Not `select`: that takes none above 1,023."""
-    poll = select.poll()
-    for fd, mask in events.items():
-        poll.register(fd, mask)
-    return bool(poll.poll(1000 * seconds))
-
-
-def _kill_user(uid: int) -> None:
-    """Kill every process of a user: a case that brought its server down has no one else to end it."""
-    for _ in range(100):
-        found = [pid for pid, owner, _ in processes() if owner == uid]
-        if not found:
-            return
-        for pid in found:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-
-
-def _environment() -> dict[str, str]:
-    # A fixed hash seed: the order of a set of strings must not change a score from one run to the next.
-    kept = {k: os.environ[k] for k in ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT") if k in os.environ}
-    return {"PYTHONHASHSEED": "0", **kept}
 
 
 @dataclass
@@ -199,14 +70,26 @@ _sandboxes: weakref.WeakSet[Sandbox] = weakref.WeakSet()
 class Sandbox:
     """Runs untrusted programs, each case in a process of its own. Safe to share between threads; they take turns.
 
-    workers: how many cases run at once; by default one a core, at most 2.
+    workers: how many cases run at once; by default one a core, at most 2. require: the isolation level below which
+    nothing runs: `IsolationTooLow`. packages: names of installed packages that programs may import, e.g. numpy.
+    without: layers to leave out, for tests of the other layers.
     Use it as a context manager, or call `close`.
     """
 
-    def __init__(self, workers: int | None = None) -> None:
+    def __init__(
+        self,
+        workers: int | None = None,
+        *,
+        require: str | None = None,
+        packages: Sequence[str] = (),
+        without: Collection[str] = (),
+    ) -> None:
         if workers is not None and workers < 1:
             raise UsageError(f"A sandbox needs at least 1 worker, got {workers}.")
         self.workers = workers or min(2, os.cpu_count() or 1)
+        self.required = check_level(require) if require else None
+        self.packages = find_packages(packages)
+        self.wanted = tuple(name for name in LAYERS if name not in without)
         self._servers: list[ForkServer] = []
         self._lock = threading.Lock()
         _sandboxes.add(self)
@@ -224,9 +107,20 @@ class Sandbox:
 
     def layers(self) -> tuple[str, ...]:
         """The layers of isolation that hold on this machine; ServerLost if no server can be started."""
+        return self._first_server().layers
+
+    def refused(self) -> dict[str, str]:
+        """The other layers, each with the system's reason."""
+        return self._first_server().refused
+
+    def level(self) -> str:
+        """The isolation level that cases run at: one of LEVELS."""
+        return level_of(self.layers())
+
+    def _first_server(self) -> ForkServer:
         with self._lock:
             self._grow(1)
-            return self._servers[0].layers
+            return self._servers[0]
 
     def run_cases(self, program: Program, cases: Sequence[Case], limits: Limits = DEFAULT_LIMITS) -> list[CaseResult]:
         """The result of each case of one program, in order."""
@@ -282,11 +176,13 @@ class Sandbox:
         if busy:
             silent = max(time.monotonic() - s.heard for s in busy)
             left = max(0.01, limits.wall_s + _GRACE_S - silent + 0.01)
-            _ready({**{s.of: select.POLLIN for s in busy}, **{s.to: select.POLLOUT for s in busy if s.outgoing}}, left)
+            ready({**{s.of: select.POLLIN for s in busy}, **{s.to: select.POLLOUT for s in busy if s.outgoing}}, left)
 
     def _grow(self, count: int) -> None:
         while len(self._servers) < count:
-            self._servers.append(ForkServer())
+            server = ForkServer(self.wanted, self.packages)
+            self._servers.append(server)
+            require(server.layers, server.refused, self.required or default_level())
 
     def _drop_all(self) -> None:
         while self._servers:
@@ -299,6 +195,19 @@ class Sandbox:
             self._servers.pop().forget()
 
 
+def find_packages(names: Sequence[str]) -> tuple[Path, ...]:
+    """Where installed packages lie, with the shared libraries that wheels put beside them."""
+    found: list[Path] = []
+    for name in names:
+        spec = importlib.util.find_spec(name) if name.isidentifier() else None
+        if spec is None or spec.origin is None:
+            raise UsageError(f"The package {name!r} is not installed. Give names of installed packages, e.g. numpy.")
+        place = Path(spec.origin)
+        place = place.parent if place.name == "__init__.py" else place
+        found += [place, *(p for p in [place.with_name(f"{name}.libs")] if p.is_dir())]
+    return tuple(found)
+
+
 def _forget_all() -> None:
     for sandbox in list(_sandboxes):
         sandbox.forget()
@@ -307,6 +216,18 @@ def _forget_all() -> None:
 os.register_at_fork(after_in_child=_forget_all)
 _shared = Sandbox()
 atexit.register(_shared.close)
+
+
+def require_isolation(level: str | None = None) -> str:
+    """Start the process's own shared sandbox now and refuse to go on below a level; the level that holds.
+
+    Raises IsolationTooLow. From here on the shared sandbox requires that level.
+    """
+    if level is not None:
+        _shared.required = check_level(level)
+    reached = _shared.level()
+    require(_shared.layers(), _shared.refused(), _shared.required or default_level())
+    return reached
 
 
 def run_many(jobs: Sequence[Job], limits: Limits = DEFAULT_LIMITS) -> list[list[CaseResult]]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _SMALL = 1 << 53
 _DEPTH = 64
+_COLLISIONS = 1000
 _MARKS = {tuple: "t", set: "s", frozenset: "z"}
 
 
@@ -60,19 +61,44 @@ def _write_many(kind: type, value: Any, depth: int) -> str:
     raise Unwritable(str(kind.__name__)[:80])
 
 
-def read(data: Any) -> Any:
+def read(data: Any, depth: int = _DEPTH) -> Any:
     """The value behind parsed JSON that `write` made; ValueError on anything else."""
     if type(data) is list:
-        return [read(v) for v in data]
+        return [read(v, _deeper(depth)) for v in data]
     if type(data) is not dict:
         return data
     if len(data) != 1:
         raise ValueError("not a written value")
     ((mark, body),) = data.items()
     try:
-        return _READERS[mark](body)
+        return _READERS[mark](body, depth)
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"not a written value: {error}") from None
+
+
+def _deeper(depth: int) -> int:
+    """Deeper claims than are ever written could exhaust the stack of whoever compares them."""
+    if depth <= 0:
+        raise ValueError("nested too deep")
+    return depth - 1
+
+
+def _spread(items: list[Any]) -> list[Any]:
+    """The items, unless their hashes were chosen to collide: a set of such would take hours to build."""
+    if len(items) - len(set(map(hash, items))) > _COLLISIONS:
+        raise ValueError("too many equal hashes")
+    return items
+
+
+def _many(body: Any, depth: int) -> list[Any]:
+    return [read(v, _deeper(depth)) for v in body]
+
+
+def _read_dict(body: Any, depth: int) -> dict[Any, Any]:
+    inner = _deeper(depth)
+    pairs = [(read(k, inner), read(v, inner)) for k, v in body]
+    _spread([k for k, _ in pairs])
+    return dict(pairs)
 
 
 def _read_special_float(body: str) -> float:
@@ -82,12 +108,12 @@ def _read_special_float(body: str) -> float:
 
 
 _READERS: dict[str, Any] = {
-    "i": lambda body: int(body, 16),
-    "f": _read_special_float,
-    "b": bytes.fromhex,
-    "u": lambda body: bytes.fromhex(body).decode("utf-8", "surrogatepass"),
-    "t": lambda body: tuple([read(v) for v in body]),
-    "s": lambda body: {read(v) for v in body},
-    "z": lambda body: frozenset([read(v) for v in body]),
-    "d": lambda body: {read(k): read(v) for k, v in body},
+    "i": lambda body, _: int(body, 16),
+    "f": lambda body, _: _read_special_float(body),
+    "b": lambda body, _: bytes.fromhex(body),
+    "u": lambda body, _: bytes.fromhex(body).decode("utf-8", "surrogatepass"),
+    "t": lambda body, depth: tuple(_many(body, depth)),
+    "s": lambda body, depth: set(_spread(_many(body, depth))),
+    "z": lambda body, depth: frozenset(_spread(_many(body, depth))),
+    "d": _read_dict,
 }

@@ -22,6 +22,7 @@ _STOPPED = {
     frame.CPU_TIME: ("timeout", "CPU time"),
     frame.WALL_TIME: ("timeout", "wall time"),
     frame.OUTPUT: ("output-limit", "more output than allowed"),
+    frame.MEMORY: ("memory", "all its processes together"),
 }
 
 
@@ -66,22 +67,26 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "replace")
 
 
-def write_case(program: Program, case: Case, limits: Limits) -> bytes:
-    """One case as the server reads it. Nothing of what is expected is in it."""
+def write_setup(prelude: str, limits: Limits) -> bytes:
+    """Limits and a prelude as the server reads them; it numbers the setups in the order in which they come."""
+    data = marshal.dumps({"prelude": prelude, "limits": {name: getattr(limits, name) for name in limits.__slots__}})
+    return frame.HEAD.pack(frame.SETUP, len(data), 0) + data
+
+
+def write_case(program: Program, case: Case, setup: int) -> bytes:
+    """One case as its process reads it. Nothing of what is expected is in it."""
     job = {
         "source": program.source,
-        "prelude": program.prelude,
         "kind": program.entry.kind,
         "name": program.entry.name,
         "stdin": case.stdin,
         "args": list(case.args),
-        "limits": {name: getattr(limits, name) for name in limits.__slots__},
     }
     try:
         data = marshal.dumps(job)
     except ValueError:
         raise UsageError("Arguments of a case must be of plain built-in types: numbers, strings, lists ...") from None
-    return frame.CASE.pack(len(data)) + data
+    return frame.HEAD.pack(frame.CASE, setup, len(data)) + data
 
 
 def read_result(program: Program, answer: Answer) -> CaseResult:
