@@ -38,6 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     "sandbox": FOUNDATIONS,
     "games": FOUNDATIONS | {"rewards", "sandbox"},
     "audit": FOUNDATIONS | {"rewards", "sandbox", "games"},
+    "audit.learner": FOUNDATIONS | {"audit", "policy", "train"},  # imported by `--learn` alone
     "monitor": FOUNDATIONS | {"rewards", "sandbox", "games"},
     "policy": FOUNDATIONS,
     "train": FOUNDATIONS | {"policy"},
