@@ -16,8 +16,8 @@ from gamekeeper.audit.examples import as_examples
 from gamekeeper.audit.faults import faults
 from gamekeeper.audit.finding import COULD_NOT_LOOK, FOOLED, RESISTED, Example, Fault, Finding, Reach, Report
 from gamekeeper.audit.judge import NOTABLE, Oracle, Shot, gain, in_order, judged
-from gamekeeper.audit.mining import Mined, mine
 from gamekeeper.audit.minimise import minimal
+from gamekeeper.audit.mining import Mined, mine
 from gamekeeper.audit.modal import modal
 from gamekeeper.audit.oracle import open_oracle
 from gamekeeper.audit.range import Range
@@ -106,7 +106,7 @@ class Audit:
         extra: list[Shot] = []
         done = any(f.gain >= 0.9 and f.share >= 0.5 and not _knows(f, shots) for f in findings)
         if self._wants("search") and not done and self.settings.search:
-            partly = sorted((s for s in shots if 0 < s.gain and _usable(s)), key=lambda s: (-s.gain, len(s.turns[-1])))
+            partly = sorted((s for s in shots if s.gain > 0 and _usable(s)), key=lambda s: (-s.gain, len(s.turns[-1])))
             seeds = list(dict.fromkeys(s.turns[-1] for s in partly))
             extra += search(shooting, found.scenes, mined, seeds, self.settings.seed, self.settings.search)
         if self._wants("learner") and self.settings.learn:
@@ -140,7 +140,9 @@ class Audit:
             turns = minimal(finding, attack, scene, shooting, self.target.truths)
             paid = shooting.memory.get((scene.index, turns))
             if paid is not None and paid.reward is not None:
-                finding = replace(finding, replies=turns, reward=paid.reward, evidence=paid.evidence or finding.evidence)
+                finding = replace(
+                    finding, replies=turns, reward=paid.reward, evidence=paid.evidence or finding.evidence
+                )
         return replace(finding, repro=self.command(finding.cause))
 
     def command(self, only: str = "") -> str:
@@ -153,22 +155,41 @@ class Audit:
         return (lambda done, total: told({"phase": "attacks", "step": done, "steps": total})) if told else None
 
     def _report(
-        self, found: Survey, started: float, findings: Sequence[Finding] = (), other: Sequence[Fault] = (),
-        shots: Sequence[Shot] = (), shooting: Range | None = None,
-    ) -> Report:  # fmt: skip
+        self,
+        found: Survey,
+        started: float,
+        findings: Sequence[Finding] = (),
+        other: Sequence[Fault] = (),
+        shots: Sequence[Shot] = (),
+        shooting: Range | None = None,
+    ) -> Report:
         notes = list(self.target.notes)
         if shooting is not None and shooting.left_out:
-            notes.append(f"{shooting.left_out} attacks were left out for time; raise --seconds (now {self.settings.seconds:g})")
+            notes.append(
+                f"{shooting.left_out} attacks were left out for time; raise --seconds (now {self.settings.seconds:g})"
+            )
         if found.blind:
             notes.append("the target was reached, but pays right and wrong replies alike")
         if found.reach.reached and not mine(self.target.source()).known and self.target.kind != "game":
             notes.append("the target's source could not be read: attacks were not fitted to it")
         outcome = COULD_NOT_LOOK if not found.reach.reached else FOOLED if findings else RESISTED
         return Report(
-            self.target.name, self.target.kind, outcome, found.reach, tuple(findings), tuple(other), families(shots),
-            tuple(notes), len(found.scenes), getattr(self.target, "calls", 0), round(time.monotonic() - started, 3),
-            self.settings.seed, tuple(self.target.layers), self.command(), __version__,
-        )  # fmt: skip
+            self.target.name,
+            self.target.kind,
+            outcome,
+            found.reach,
+            tuple(findings),
+            tuple(other),
+            families(shots),
+            tuple(notes),
+            len(found.scenes),
+            getattr(self.target, "calls", 0),
+            round(time.monotonic() - started, 3),
+            self.settings.seed,
+            tuple(self.target.layers),
+            self.command(),
+            __version__,
+        )
 
 
 def _knows(finding: Finding, shots: Sequence[Shot]) -> bool:
@@ -234,4 +255,3 @@ def _replayed(target: Target, finding: Finding, scenes: Mapping[int, Any]) -> Re
         return Replay(finding, None, 0.0, True, paid.error or paid.end)
     now = gain(scene, paid.reward)
     return Replay(finding, paid.reward, round(now, 4), now < NOTABLE)
-

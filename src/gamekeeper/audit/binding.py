@@ -19,20 +19,96 @@ from gamekeeper.errors import UnknownName, UsageError
 ROLES = ("completion", "prompt", "answer", "row")
 _WORDS: Mapping[str, frozenset[str]] = {
     "completion": frozenset(
-        "completion response reply output text solution_str prediction pred generated generation model_output "
-        "candidate submission student_answer predict_str llm_output model_response content hypothesis result "
-        "model_answer generated_text answer_text code student response_str response_text user_answer given actual "
-        "completion_text predicted attempt got said program model_reply raw message".split()
+        [
+            "completion",
+            "response",
+            "reply",
+            "output",
+            "text",
+            "solution_str",
+            "prediction",
+            "pred",
+            "generated",
+            "generation",
+            "model_output",
+            "candidate",
+            "submission",
+            "student_answer",
+            "predict_str",
+            "llm_output",
+            "model_response",
+            "content",
+            "hypothesis",
+            "result",
+            "model_answer",
+            "generated_text",
+            "answer_text",
+            "code",
+            "student",
+            "response_str",
+            "response_text",
+            "user_answer",
+            "given",
+            "actual",
+            "completion_text",
+            "predicted",
+            "attempt",
+            "got",
+            "said",
+            "program",
+            "model_reply",
+            "raw",
+            "message",
+        ]
     ),
-    "prompt": frozenset("prompt question query input instruction problem task input_text instructions user".split()),
+    "prompt": frozenset(
+        ["prompt", "question", "query", "input", "instruction", "problem", "task", "input_text", "instructions", "user"]
+    ),
     "answer": frozenset(
-        "answer ground_truth target gold label reference expected solution correct correct_answer truth gt ref "
-        "reference_answer gold_answer expected_answer right key ideal want expected_output".split()
+        [
+            "answer",
+            "ground_truth",
+            "target",
+            "gold",
+            "label",
+            "reference",
+            "expected",
+            "solution",
+            "correct",
+            "correct_answer",
+            "truth",
+            "gt",
+            "ref",
+            "reference_answer",
+            "gold_answer",
+            "expected_answer",
+            "right",
+            "key",
+            "ideal",
+            "want",
+            "expected_output",
+        ]
     ),
-    "row": frozenset("item entry row example doc sample record instance datum extra_info info metadata meta".split()),
+    "row": frozenset(
+        [
+            "item",
+            "entry",
+            "row",
+            "example",
+            "doc",
+            "sample",
+            "record",
+            "instance",
+            "datum",
+            "extra_info",
+            "info",
+            "metadata",
+            "meta",
+        ]
+    ),
 }
-_EITHER = frozenset("answer solution".split())
-_PASSIVE = frozenset("trainer_state log_extra log_metric tokenizer processor config".split())
+_EITHER = frozenset(["answer", "solution"])
+_PASSIVE = frozenset(["trainer_state", "log_extra", "log_metric", "tokenizer", "processor", "config"])
 _SHAPES = ("text", "list of texts", "list of chats", "chat")
 
 
@@ -99,9 +175,7 @@ def _assignments(
             yield {**first, one: first[other], other: first[one]}
 
 
-def _guess(
-    named: Sequence[inspect.Parameter], declared: Mapping[str, str], columns: Sequence[str]
-) -> dict[str, str]:
+def _guess(named: Sequence[inspect.Parameter], declared: Mapping[str, str], columns: Sequence[str]) -> dict[str, str]:
     sources = dict(declared)
     for p in named:
         if p.name in sources:
@@ -127,9 +201,7 @@ def _guess(
     return {p.name: sources[p.name] for p in named if p.name in sources}
 
 
-def _find_completion(
-    named: Sequence[inspect.Parameter], sources: dict[str, str], declared: Mapping[str, str]
-) -> None:
+def _find_completion(named: Sequence[inspect.Parameter], sources: dict[str, str], declared: Mapping[str, str]) -> None:
     """No name says "completion": of two that say "answer", the first that could be either; else the first unknown."""
     answers = [p.name for p in named if sources.get(p.name) == "answer" and p.name not in declared]
     either = [n for n in answers if n.rstrip("s") in _EITHER or n in _EITHER]
@@ -173,7 +245,9 @@ def _shapes(sources: Mapping[str, str], named: Sequence[inspect.Parameter]) -> l
 # Values
 
 
-def arguments(binding: Binding, examples: Sequence[Example], turns: Sequence[Turns]) -> tuple[list[Any], dict[str, Any]]:
+def arguments(
+    binding: Binding, examples: Sequence[Example], turns: Sequence[Turns]
+) -> tuple[list[Any], dict[str, Any]]:
     """Positional and keyword arguments for one call: of one example, or of several if the binding is batched."""
     values: dict[str, Any] = {}
     for name, source in binding.sources:
@@ -189,7 +263,10 @@ def _extras(binding: Binding, examples: Sequence[Example], turns: Sequence[Turns
     rows = [_row(e, binding) for e in examples]
     shared = {k: [r.get(k) for r in rows] for k in rows[0]}
     if binding.batched:
-        shared |= {"prompts": [_prompt(e, binding) for e in examples], "completion_ids": [list(t[-1].encode("utf-8", "replace")) for t in turns]}
+        shared |= {
+            "prompts": [_prompt(e, binding) for e in examples],
+            "completion_ids": [list(t[-1].encode("utf-8", "replace")) for t in turns],
+        }
         return {k: v for k, v in shared.items() if k != "prompt"}
     return rows[0]
 
@@ -225,4 +302,9 @@ def _answer(example: Example, binding: Binding) -> Any:
 
 
 def _row(example: Example, binding: Binding) -> dict[str, Any]:
-    return {"prompt": example.prompt, "question": example.prompt, **example.columns, "answer": _answer(example, binding)}
+    return {
+        "prompt": example.prompt,
+        "question": example.prompt,
+        **example.columns,
+        "answer": _answer(example, binding),
+    }

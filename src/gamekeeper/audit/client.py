@@ -72,10 +72,9 @@ class ChildTarget:
         if not isinstance(self.adapter, str):
             self._fork(reading, writing, job)
             return
-        path = [p for p in sys.path if p] + [self.spec.folder]
+        path, start = [*filter(None, sys.path), self.spec.folder], [sys.executable, "-B", "-c", _START]
         self._process = subprocess.Popen(
-            [sys.executable, "-B", "-c", _START, json.dumps(path), str(reading), str(writing), self._scratch]
-            + [json.dumps(job)],
+            [*start, json.dumps(path), str(reading), str(writing), self._scratch, json.dumps(job)],
             env=self._environment(),
             pass_fds=(reading, writing),
             cwd="/",
@@ -114,7 +113,9 @@ class ChildTarget:
         except wire.Silent as end:
             self.close()
             what = "did not load within" if str(end) == "timeout" else "ended its process while loading, within"
-            raise CouldNotLook(f"The target {self.name!r} {what} {START_S:g} s. Import it by hand to see why.") from None
+            raise CouldNotLook(
+                f"The target {self.name!r} {what} {START_S:g} s. Import it by hand to see why."
+            ) from None
         if "error" in said:
             self.close()
             if said.get("usage") == 2:

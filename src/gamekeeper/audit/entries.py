@@ -65,7 +65,14 @@ def _candidates(text: str) -> list[tuple[str, Callable[[str], str]]]:
     for pattern, group in ((_FENCE, 1), (_TAGGED, 2)):
         for m in pattern.finditer(text):
             start, end = m.span(group)
-            found.append((m.group(group), lambda code, a=start, b=end: text[:a] + code + ("\n" if text[a:b].endswith("\n") else "") + text[b:]))
+            found.append(
+                (
+                    m.group(group),
+                    lambda code, a=start, b=end: (
+                        text[:a] + code + ("\n" if text[a:b].endswith("\n") else "") + text[b:]
+                    ),
+                )
+            )
     found.append((text, lambda code: code))
     return found
 
@@ -120,7 +127,10 @@ def shown_tests(scene: Scene, names: tuple[str, ...]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in names:
         call = rf"\b{re.escape(name)}\(([^()\n]*(?:\([^()\n]*\)[^()\n]*)*)\)"
-        for pattern in (call + r"\s*(?:==|=|->|→|returns|should be|is)\s*([^\n;,]+(?:,[^\n;]*[\])}])?)", call + r"\s*\n\s*([^\n>]+)"):
+        for pattern in (
+            call + r"\s*(?:==|=|->|→|returns|should be|is)\s*([^\n;,]+(?:,[^\n;]*[\])}])?)",
+            call + r"\s*\n\s*([^\n>]+)",
+        ):
             for args, result in re.findall(pattern, scene.all_prompt):
                 value = _literal(result)
                 if value is not None and _literal(f"({args},)") is not None:
@@ -129,8 +139,9 @@ def shown_tests(scene: Scene, names: tuple[str, ...]) -> dict[str, str]:
 
 
 def _literal(text: str) -> str | None:
-    plain = text.strip().strip("`\"").rstrip(".;`")
-    for candidate in (text.strip().rstrip(".;`").strip("`"), plain):
+    plain = text.strip().strip('`"').rstrip(".;`")
+    first = re.match(r"-?\d+(?:\.\d+)?|\[[^\]]*\]|\([^)]*\)|\{[^}]*\}|'[^']*'|\"[^\"]*\"|True|False|None", text.strip())
+    for candidate in (text.strip().rstrip(".;`").strip("`"), plain, first[0] if first else ""):
         try:
             return repr(ast.literal_eval(candidate))
         except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):

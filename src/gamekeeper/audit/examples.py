@@ -1,4 +1,4 @@
-"""Examples from a JSONL file: `prompt`, `answer`, replies known to be right or wrong, and whatever columns there are."""
+"""Examples from a JSONL file: `prompt`, `answer`, replies known to be right or wrong, and any columns."""
 
 from __future__ import annotations
 
@@ -43,13 +43,11 @@ def as_examples(rows: Iterable[Example | Mapping[str, Any]]) -> list[Example]:
 def as_example(row: Any, where: str) -> Example:
     """An example from one row; all its columns stay at hand."""
     if not isinstance(row, Mapping):
-        raise DataError(f"{where} is not an object. Write e.g. {{\"prompt\": \"1+1?\", \"answer\": \"2\"}}.")
+        raise DataError(f'{where} is not an object. Write e.g. {{"prompt": "1+1?", "answer": "2"}}.')
     prompt = _first(row, _PROMPT)
     messages = _messages(prompt)
     text = "\n".join(m["content"] for m in messages) if messages else "" if prompt is None else str(prompt)
-    return Example(
-        text, _answer(row), dict(row), _replies(row, _GOOD, where), _replies(row, _BAD, where), messages
-    )
+    return Example(text, _answer(row), dict(row), _replies(row, _GOOD, where), _replies(row, _BAD, where), messages)
 
 
 def _first(row: Mapping[str, Any], names: Iterable[str]) -> Any:

@@ -46,7 +46,11 @@ def _raised(shots: Sequence[Shot]) -> Iterator[Fault]:
             first = min(group, key=lambda s: sum(map(len, s.turns)))
             said = f": {first.paid.error}" if first.paid.error else ""
             text = f"{what}, {len({s.attack.id for s in group})} of the attacks did{said}"
-            fix = repair if name == "fault/exception" else "Run the reply in a process of its own with a time limit, and count its end as a failure."
+            fix = (
+                repair
+                if name == "fault/exception"
+                else "Run the reply in a process of its own with a time limit, and count its end as a failure."
+            )
             yield Fault(name, severity, text, fix, first.scene.index, first.turns)
 
 
@@ -54,19 +58,41 @@ def _refused(found: Survey) -> Iterator[Fault]:
     if not found.refused:
         return
     total = len(found.refused) + len(found.scenes)
-    text = f"known-good replies are not paid on {len(found.refused)} of {total} examples, first on example {found.refused[0]}"
-    yield Fault("fault/refuses-good", "low", text, "Look at these examples: either the reward or the known-good reply is wrong.", found.refused[0])
+    first = found.refused[0]
+    text = f"known-good replies are not paid on {len(found.refused)} of {total} examples, first on example {first}"
+    yield Fault(
+        "fault/refuses-good",
+        "low",
+        text,
+        "Look at these examples: either the reward or the known-good reply is wrong.",
+        found.refused[0],
+    )
 
 
 def _strict(shooting: Range, scenes: Sequence[Scene]) -> Iterator[Fault]:
     """What does not matter must not change the pay: blanks and line ends around a right reply."""
-    forms = {"a line end after it": lambda t: t + "\n", "blanks around it": lambda t: f"  {t}  ", "line ends of Windows": lambda t: t.replace("\n", "\r\n") + "\r\n"}
+    forms = {
+        "a line end after it": lambda t: t + "\n",
+        "blanks around it": lambda t: f"  {t}  ",
+        "line ends of Windows": lambda t: t.replace("\n", "\r\n") + "\r\n",
+    }
     for name, form in forms.items():
         calls: list[Call] = [(s.index, (*s.good[:-1], form(s.good_text))) for s in scenes]
-        lost = [(s, c) for s, c, p in zip(scenes, calls, shooting.pay(calls), strict=True) if p.reward is not None and _share(s, p) < 0.5]
+        lost = [
+            (s, c)
+            for s, c, p in zip(scenes, calls, shooting.pay(calls), strict=True)
+            if p.reward is not None and _share(s, p) < 0.5
+        ]
         if len(lost) * 2 > len(scenes):
             scene, (_, turns) = lost[0]
-            yield Fault("fault/strict", "low", f"a right reply with {name} is not paid", "Strip the reply, and its slot, before comparing.", scene.index, turns)
+            yield Fault(
+                "fault/strict",
+                "low",
+                f"a right reply with {name} is not paid",
+                "Strip the reply, and its slot, before comparing.",
+                scene.index,
+                turns,
+            )
 
 
 def _share(scene: Scene, paid: Paid) -> float:
@@ -80,11 +106,18 @@ def _unstable(target: Target, shooting: Range, scenes: Sequence[Scene]) -> Itera
     first = [shooting.memory.get(c) or p for c, p in zip(calls, shooting.pay(calls), strict=True)]
     backwards = list(reversed(target.grade(list(reversed(calls)))))
     if changed := _changed(owners, calls, first, backwards):
-        yield _unstable_fault("fault/order", changed, "the pay of a reply changes with the calls before it", "Keep nothing between calls.")
+        yield _unstable_fault(
+            "fault/order", changed, "the pay of a reply changes with the calls before it", "Keep nothing between calls."
+        )
         return
     together = target.grade_together(calls)
     if not any(p.error or p.end for p in together) and (changed := _changed(owners, calls, first, together)):
-        yield _unstable_fault("fault/batch", changed, "the pay of a reply depends on the batch that it is graded in", "Grade each reply by itself.")
+        yield _unstable_fault(
+            "fault/batch",
+            changed,
+            "the pay of a reply depends on the batch that it is graded in",
+            "Grade each reply by itself.",
+        )
     try:
         other = target.again()
     except CouldNotLook:
@@ -94,7 +127,12 @@ def _unstable(target: Target, shooting: Range, scenes: Sequence[Scene]) -> Itera
     finally:
         other.close()
     if changed := _changed(owners, calls, first, again):
-        yield _unstable_fault("fault/chance", changed, "the same reply is paid differently in another process: chance, time or hash order", "Seed what is drawn; sort sets before iterating.")
+        yield _unstable_fault(
+            "fault/chance",
+            changed,
+            "the same reply is paid differently in another process: chance, time or hash order",
+            "Seed what is drawn; sort sets before iterating.",
+        )
 
 
 Changed = list[tuple[Scene, Turns, float]]
@@ -113,4 +151,11 @@ def _changed(owners: dict[int, Scene], calls: Sequence[Call], before: Sequence[P
 def _unstable_fault(name: str, changed: Changed, what: str, fix: str) -> Fault:
     scene, turns, far = max(changed, key=lambda c: c[2])
     severity = "medium" if far >= 0.5 else "low"
-    return Fault(name, severity, f"{what} ({len(changed)} replies, by up to {far:.0%} of the honest pay)", fix, scene.index, turns)
+    return Fault(
+        name,
+        severity,
+        f"{what} ({len(changed)} replies, by up to {far:.0%} of the honest pay)",
+        fix,
+        scene.index,
+        turns,
+    )

@@ -32,7 +32,9 @@ class PayTable:
     def __post_init__(self) -> None:
         wanted = {(a, c, r) for a in (False, True) for c in (False, True) for r in (False, True)}
         if set(self.pay) != wanted:
-            raise UsageError(f"A pay table has 8 rows, one for each (audited, claims, right); {len(self.pay)} are given.")
+            raise UsageError(
+                f"A pay table has 8 rows, one for each (audited, claims, right); {len(self.pay)} are given."
+            )
         if not 0 <= self.audit <= 1:
             raise UsageError(f"The audit probability must be from 0 to 1, got {self.audit}.")
 
@@ -41,7 +43,9 @@ class PayTable:
         p = Fraction(str(self.audit if audit is None else audit))
         c = Fraction(str(right))
         return sum(
-            (p if audited else 1 - p) * (c if r else 1 - c) * (Fraction(str(self.pay[audited, True, r])) - Fraction(str(self.pay[audited, False, r])))
+            (p if audited else 1 - p)
+            * (c if r else 1 - c)
+            * (Fraction(str(self.pay[audited, True, r])) - Fraction(str(self.pay[audited, False, r])))
             for audited in (False, True)
             for r in (False, True)
         ) + Fraction(0)
@@ -61,13 +65,27 @@ def under_audited(table: PayTable, example: int = 0) -> Finding | None:
     if gain <= 0:
         return None
     needed = table.break_even(0.0)
-    said = f"audits come with probability {table.audit:g}, and a false claim stops paying at {float(needed):.3g}" if needed is not None else "no audit probability makes a false claim a loss"
+    said = (
+        f"audits come with probability {table.audit:g}, and a false claim stops paying at {float(needed):.3g}"
+        if needed is not None
+        else "no audit probability makes a false claim a loss"
+    )
     return Finding(
-        "incentive/under-audited:break-even", "incentive", "high",
+        "incentive/under-audited:break-even",
+        "incentive",
+        "high",
         f"a false claim of success earns {float(gain):+.3g} on average: {said}",
         "Audit more often than the break-even, or fine a false claim more.",
-        example, ("(a policy that always claims to be right)",), float(gain), 0.0, 0.0, 1.0, 1.0, (), ("SE02", "OV02"),
-    )  # fmt: skip
+        example,
+        ("(a policy that always claims to be right)",),
+        float(gain),
+        0.0,
+        0.0,
+        1.0,
+        1.0,
+        (),
+        ("SE02", "OV02"),
+    )
 
 
 def conditional(shots: Sequence[Shot], scenes: Sequence[Scene]) -> Finding | None:
@@ -75,7 +93,13 @@ def conditional(shots: Sequence[Shot], scenes: Sequence[Scene]) -> Finding | Non
     better: dict[int, Shot] = {}
     for shot in shots:
         reward = shot.paid.reward
-        if shot.paid.truth is not None and shot.paid.truth < 0.5 and reward is not None and reward > shot.scene.honest + 1e-9 and shot.scene.honest <= shot.scene.floor:
+        if (
+            shot.paid.truth is not None
+            and shot.paid.truth < 0.5
+            and reward is not None
+            and reward > shot.scene.honest + 1e-9
+            and shot.scene.honest <= shot.scene.floor
+        ):
             held = better.get(shot.scene.index)
             if held is None or reward > (held.paid.reward or 0):
                 better[shot.scene.index] = shot
@@ -84,13 +108,25 @@ def conditional(shots: Sequence[Shot], scenes: Sequence[Scene]) -> Finding | Non
         return None
     shot = min(better.values(), key=lambda s: sum(map(len, s.turns)))
     where = separating([s.scene for s in better.values()], fine)
-    text = f"honesty is paid less than its opposite on {len(better)} of {len(scenes)} examples and more on the others{where}"
+    count = f"{len(better)} of {len(scenes)} examples"
+    text = f"honesty is paid less than its opposite on {count} and more on the others{where}"
     return Finding(
-        "context/conditional-pay:opposite", "context", "high", text,
+        "context/conditional-pay:opposite",
+        "context",
+        "high",
+        text,
         "Pay one conduct alike in every context, or the policy learns to tell them apart.",
-        shot.scene.index, shot.turns, float(shot.paid.reward or 0), shot.scene.honest, shot.scene.floor, 2.0,
-        round(len(better) / len(scenes), 4), (), ("OV01", "OV04", "OV07"), shot.paid.evidence,
-    )  # fmt: skip
+        shot.scene.index,
+        shot.turns,
+        float(shot.paid.reward or 0),
+        shot.scene.honest,
+        shot.scene.floor,
+        2.0,
+        round(len(better) / len(scenes), 4),
+        (),
+        ("OV01", "OV04", "OV07"),
+        shot.paid.evidence,
+    )
 
 
 def separating(ones: Sequence[Scene], others: Sequence[Scene]) -> str:

@@ -26,7 +26,14 @@ _EASY = frozenset(("plain/null", "plain/nonsense", "plain/constant", "plain/wron
 # What pays for the cause on the left pays for those on the right as well, which then say nothing of their own.
 _EXPLAINS = {
     "program/exit": ("program/forged", "breaker/evaluated", "program/tests", "program/broken"),
-    "program/broken": ("program/stub", "program/patch", "program/marker", "program/exit", "program/forged", "program/tests"),
+    "program/broken": (
+        "program/stub",
+        "program/patch",
+        "program/marker",
+        "program/exit",
+        "program/forged",
+        "program/tests",
+    ),
     "program/stub": ("program/patch", "program/marker"),
     "answer/enumerate": ("answer/many-slots", "answer/enumerate-slot"),
     "format/form": ("format/pattern", "format/markers", "format/repeated-tags"),
@@ -161,7 +168,11 @@ def _finding(by_attack: dict[str, list[Shot]], applicable: dict[str, int]) -> Fi
         name, shots = item
         share = len(shots) / applicable[name]
         length = min(sum(map(len, s.turns)) for s in shots)
-        return (severity_rank(_severity(shots, share)), round(fmean(s.gain for s in shots), 2) if share >= 0.5 else 0, -length)
+        return (
+            severity_rank(_severity(shots, share)),
+            round(fmean(s.gain for s in shots), 2) if share >= 0.5 else 0,
+            -length,
+        )
 
     name, shots = max(by_attack.items(), key=weight)
     share = len(shots) / applicable[name]

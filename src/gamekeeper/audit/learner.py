@@ -65,7 +65,10 @@ class Adversary:
         for (index, turns), one in zip(calls, paid, strict=True):
             self.seen[turns[-1]][index] = one
         # A reward that raises on a reply would end a real run's step; here it is worth the least.
-        return [Score(self._floor(i) if p.reward is None else p.reward, None, None) for (i, _), p in zip(calls, paid, strict=True)]
+        return [
+            Score(self._floor(i) if p.reward is None else p.reward, None, None)
+            for (i, _), p in zip(calls, paid, strict=True)
+        ]
 
     def _floor(self, index: int) -> float:
         return self.scenes[str(index)].floor
@@ -75,7 +78,12 @@ class Adversary:
 
 
 def learned(
-    shooting: Range, scenes: Sequence[Scene], seed: int, steps: int, progress: Progress | None = None, policy: Any = None
+    shooting: Range,
+    scenes: Sequence[Scene],
+    seed: int,
+    steps: int,
+    progress: Progress | None = None,
+    policy: Any = None,
 ) -> list[Shot]:
     """Train for `steps` and return the shots of the reply that is paid most, wrong, on most examples."""
     policy = policy or _base()

@@ -16,8 +16,22 @@ from gamekeeper.audit.patterns import compiled, looks_like_regex
 
 _TAG = re.compile(r"<([A-Za-z][\w-]{0,30})>")
 _FILE = re.compile(r"^[\w./-]{1,60}\.(?:json|txt|xml|csv|py|log|md|yaml|toml|ini|out|sh)$")
-_REGEX_CALLS = frozenset("compile search match fullmatch findall finditer sub split".split())
-_RUNS_CODE = frozenset("exec eval compile Popen check_output check_call run_module run_path system run_cases run_many".split())
+_REGEX_CALLS = frozenset(["compile", "search", "match", "fullmatch", "findall", "finditer", "sub", "split"])
+_RUNS_CODE = frozenset(
+    [
+        "exec",
+        "eval",
+        "compile",
+        "Popen",
+        "check_output",
+        "check_call",
+        "run_module",
+        "run_path",
+        "system",
+        "run_cases",
+        "run_many",
+    ]
+)
 _MOST = 60
 
 
@@ -113,9 +127,9 @@ class _Walk(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_Compare(self, node: ast.Compare) -> None:
-        if isinstance(node.ops[0], ast.In | ast.NotIn) and isinstance(node.left, ast.Constant):
-            if isinstance(node.left.value, str) and node.left.value.isidentifier():
-                self.keys.append(node.left.value)
+        left = node.left.value if isinstance(node.left, ast.Constant) else None
+        if isinstance(node.ops[0], ast.In | ast.NotIn) and isinstance(left, str) and left.isidentifier():
+            self.keys.append(left)
         self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> None:
@@ -171,7 +185,22 @@ def function_names(text: str) -> list[str]:
     found = re.findall(r"def\s+(\w+)\s*\(", text)
     found += re.findall(r"(?:function|method)(?: (?:named|called))? [`'\"]?([A-Za-z_]\w*)[`'\"]?", text)
     found += re.findall(r"[`'\" ]([A-Za-z_]\w*)\([^)\n]{0,60}\)", text)
-    noise = {"print", "assert", "len", "range", "that", "which", "to", "for", "in", "int", "str", "list", "called", "named"}
+    noise = {
+        "print",
+        "assert",
+        "len",
+        "range",
+        "that",
+        "which",
+        "to",
+        "for",
+        "in",
+        "int",
+        "str",
+        "list",
+        "called",
+        "named",
+    }
     return [n for n in dict.fromkeys(found) if n not in noise]
 
 

@@ -26,11 +26,21 @@ def modal(scenes: Sequence[Scene]) -> Finding | None:
     scene = next(s for s in scenes if s.gold == answer)
     share = count / len(answers)
     return Finding(
-        "data/modal-answer:constant", "data", "medium",
+        "data/modal-answer:constant",
+        "data",
+        "medium",
         f"always answering {answer[:40]!r} is paid on {share:.0%} of the examples (at least {low:.0%}, 95%)",
         "Balance the answers of the data, or pay a label less than a reasoned answer.",
-        scene.index, (scene.wrap(answer),), scene.honest, scene.honest, nothing(scene), round(share, 4), round(share, 4), (), ("MA20",),
-    )  # fmt: skip
+        scene.index,
+        (scene.wrap(answer),),
+        scene.honest,
+        scene.honest,
+        nothing(scene),
+        round(share, 4),
+        round(share, 4),
+        (),
+        ("MA20",),
+    )
 
 
 def wilson_low(hits: int, total: int, z: float = 1.96) -> float:

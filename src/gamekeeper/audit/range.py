@@ -1,4 +1,4 @@
-"""The shooting range: attacks become calls, calls are paid, suspicions are confirmed on more examples and with controls.
+"""The shooting range: attacks become calls, calls are paid, suspicions are confirmed on more examples.
 
 Screening plays each attack on three examples. What gains there is played on all, and, if it uses the right answer,
 with another value in its place. Cost is linear in attacks and in examples.

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 
 from gamekeeper.audit import truth
@@ -93,7 +93,9 @@ def survey(target: Target, examples: Sequence[Example], mined: Mined, seed: int)
 
 
 def _no_examples() -> str:
-    return 'Give --examples FILE, JSONL with `prompt` and `answer` (and `good` replies): {"prompt": "1+1?", "answer": "2"}'
+    return (
+        'Give --examples FILE, JSONL with `prompt` and `answer` (and `good` replies): {"prompt": "1+1?", "answer": "2"}'
+    )
 
 
 def _distinct(examples: Sequence[Example], answers: Sequence[str]) -> list[int]:
@@ -172,13 +174,20 @@ def _spoken(example: Example, answer: str, shape: Carrier) -> str:
 
 
 def _surveyed(
-    target: Target, examples: Sequence[Example], answers: Sequence[str], mined: Mined, seed: int,
-    best: _Trial | None, errors: list[str],
-) -> Survey:  # fmt: skip
-    if best is None or not (best.tells or best.blind):
+    target: Target,
+    examples: Sequence[Example],
+    answers: Sequence[str],
+    mined: Mined,
+    seed: int,
+    best: _Trial | None,
+    errors: list[str],
+) -> Survey:
+    # A target that knows the truth need not pay it: whether it does is the question. It must only not be constant.
+    varies = best is not None and target.truths and len({*best.honest, *best.wrong, *best.null}) > 1
+    if best is None or not (best.tells or best.blind or varies):
         return Survey(Reach(False, _why_not(best, errors), needs=_NEEDS), errors=errors)
     target.use(examples, best.binding)
-    found = Survey(Reach(False, ""), blind=not best.tells, binding=best.binding)
+    found = Survey(Reach(False, ""), blind=not best.tells and not target.truths, binding=best.binding)
     for index, example in enumerate(examples):
         if answers[index] or example.good:
             found.scenes.append(_scene(example, index, answers, best.carrier, mined, seed))
@@ -187,7 +196,9 @@ def _surveyed(
         return Survey(Reach(False, "known-good replies were paid on the probes and on no example", needs=_NEEDS))
     honest, wrong = fmean(s.honest for s in found.scenes), fmean(s.floor for s in found.scenes)
     name = best.carrier.name if best.carrier else "as supplied"
-    why = "right and wrong replies are paid alike" if found.blind else "right replies are paid more than wrong ones"
+    why = "right replies are paid more than wrong ones" if best.tells else "right and wrong replies are paid alike"
+    if not best.tells and target.truths:
+        why = "the target knows the truth, and does not pay it"
     found.reach = Reach(True, why, target.bindings[best.binding], name, honest, wrong)
     return found
 
@@ -232,8 +243,12 @@ def _pay(target: Target, found: Survey, seed: int) -> None:
     """Honest pay and floor of every scene; scenes whose honest reply is not paid are set aside."""
     calls: list[Call] = []
     for s in found.scenes:
-        calls += [(s.index, s.good), (s.index, (*s.good[:-1], "")), (s.index, (*s.good[:-1], NONSENSE[0])),
-                  (s.index, (*s.good[:-1], s.wrap(s.wrong)))]  # fmt: skip
+        calls += [
+            (s.index, s.good),
+            (s.index, (*s.good[:-1], "")),
+            (s.index, (*s.good[:-1], NONSENSE[0])),
+            (s.index, (*s.good[:-1], s.wrap(s.wrong))),
+        ]
         calls += [(s.index, bad) for bad in s.example.bad[:1]]
     paid = iter(target.grade(calls))
     kept = []
@@ -250,6 +265,4 @@ def _pay(target: Target, found: Survey, seed: int) -> None:
 
 
 def _with_pay(scene: Scene, honest: float, floor: float) -> Scene:
-    from dataclasses import replace
-
     return replace(scene, honest=honest, floor=floor)

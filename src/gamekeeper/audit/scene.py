@@ -85,14 +85,16 @@ def _like(gold: str, value: Any) -> str:
     places = len(gold.partition(".")[2].rstrip("%$ ")) if "." in gold else 0
     if places:
         return f"{float(value):.{places}f}"
-    return str(value) if value.denominator == 1 else str(value)
+    return str(value)
 
 
 def slot_of(good: str, gold: str) -> Wrap | None:
     """How a given right reply carries the answer: its last mention of it is the slot."""
     if not gold:
         return None
-    found = list(re.finditer(rf"(?<![\w.]){re.escape(gold)}(?![\w]|\.\d)", good)) or list(re.finditer(re.escape(gold), good))
+    found = list(re.finditer(rf"(?<![\w.]){re.escape(gold)}(?![\w]|\.\d)", good)) or list(
+        re.finditer(re.escape(gold), good)
+    )
     if not found:
         return None
     start, end = found[-1].span()

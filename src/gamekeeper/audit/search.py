@@ -43,14 +43,18 @@ class Candidate:
     worth: float
 
 
-def search(shooting: Range, scenes: Sequence[Scene], mined: Mined, seeds: Sequence[str], seed: int, budget: int) -> list[Shot]:
+def search(
+    shooting: Range, scenes: Sequence[Scene], mined: Mined, seeds: Sequence[str], seed: int, budget: int
+) -> list[Shot]:
     """Shots of the best reply found, on all scenes; none if nothing gained."""
     chosen = _different(scenes)
     if len({s.gold or s.good for s in chosen}) < 2 or budget < 1:
         return []
     chance = rng("audit-search", seed, len(scenes))
     stock = _stock(mined)
-    population = [Candidate(p, w) for p, w in _worths(shooting, chosen, [(s,) for s in seeds[:16]] + [(p,) for p in stock[:24]])]
+    population = [
+        Candidate(p, w) for p, w in _worths(shooting, chosen, [(s,) for s in seeds[:16]] + [(p,) for p in stock[:24]])
+    ]
     spent = len(population)
     while spent * len(chosen) < budget and not shooting.out_of_time:
         population = sorted(population, key=lambda c: (-c.worth, sum(map(len, c.pieces))))[:_POPULATION]
@@ -77,8 +81,23 @@ def _stock(mined: Mined) -> list[str]:
     marks = [t for t in mined.strings if len(t) <= 60][:40]
     fields = [f'"{k}": 1' for k in mined.keys[:12]] + [f"{k}: 10" for k in mined.keys[:12]]
     shapes = [c.wrap(NONSENSE[0]) for c in COMMON]
-    fillers = [THOUGHT, "word " * 40, "\n", "First, we note this. ", "1", "- item\n", "Therefore", "because", "However, ", "?", "!", PROMPT]
-    return list(dict.fromkeys(t for t in (*marks, *(f for f in filled if f), *tags, *fields, *shapes, *fillers) if t.strip()))
+    fillers = [
+        THOUGHT,
+        "word " * 40,
+        "\n",
+        "First, we note this. ",
+        "1",
+        "- item\n",
+        "Therefore",
+        "because",
+        "However, ",
+        "?",
+        "!",
+        PROMPT,
+    ]
+    return list(
+        dict.fromkeys(t for t in (*marks, *(f for f in filled if f), *tags, *fields, *shapes, *fillers) if t.strip())
+    )
 
 
 def text_of(pieces: Pieces, scene: Scene) -> str:
@@ -105,7 +124,10 @@ def _turns(scene: Scene, pieces: Pieces) -> Turns:
 def _counts(shot: Shot) -> bool:
     if shot.paid.truth is not None:
         return shot.paid.truth < 0.5
-    return not truth.golds(shot.scene.example.answer) or truth.reading(shot.turns[-1], shot.scene.example.answer) == truth.WRONG
+    return (
+        not truth.golds(shot.scene.example.answer)
+        or truth.reading(shot.turns[-1], shot.scene.example.answer) == truth.WRONG
+    )
 
 
 def _edited(chance: random.Random, population: Sequence[Candidate], stock: Sequence[str]) -> Pieces:

@@ -18,9 +18,20 @@ if TYPE_CHECKING:
     from gamekeeper.audit import Report, Settings
 
 _VALUED = {
-    "--examples", "--bind", "--param", "--oracle", "--only", "--seed", "--most-examples", "--seconds", "--search", "--learn",
-    "--timeout", "--memory", "--env",
-}  # fmt: skip
+    "--examples",
+    "--bind",
+    "--param",
+    "--oracle",
+    "--only",
+    "--seed",
+    "--most-examples",
+    "--seconds",
+    "--search",
+    "--learn",
+    "--timeout",
+    "--memory",
+    "--env",
+}
 _FLAGS = {"--network"}
 
 
@@ -86,9 +97,22 @@ def audit(
     from gamekeeper.audit.examples import read_examples
 
     settings = Settings(
-        seed, most_examples, seconds, search, learn, tuple(only or ()), fail_on, _pairs(bind, "--bind"), _params(params),
-        oracle, timeout, memory, network, tuple(env or ()), _typed(ctx.obj["typed"]),
-    )  # fmt: skip
+        seed,
+        most_examples,
+        seconds,
+        search,
+        learn,
+        tuple(only or ()),
+        fail_on,
+        _pairs(bind, "--bind"),
+        _params(params),
+        oracle,
+        timeout,
+        memory,
+        network,
+        tuple(env or ()),
+        _typed(ctx.obj["typed"]),
+    )
     rows = read_examples(examples) if examples is not None else []
     if verify_fix is not None:
         _verify(target, verify_fix, rows, settings, as_json)
@@ -157,14 +181,20 @@ def _write(report: Report, fail_on: str, sarif: Path | None, junit: Path | None,
     from gamekeeper.audit.outputs.page import page
     from gamekeeper.audit.outputs.sarif import sarif as as_sarif
 
-    texts = ((sarif, lambda: console.to_json(as_sarif(report)) + "\n"), (junit, lambda: as_junit(report, fail_on)), (html, lambda: page(report)))
+    texts = (
+        (sarif, lambda: console.to_json(as_sarif(report)) + "\n"),
+        (junit, lambda: as_junit(report, fail_on)),
+        (html, lambda: page(report)),
+    )
     for path, text in texts:
         if path is None:
             continue
         try:
             path.write_text(text(), encoding="utf-8")
         except OSError as error:
-            raise DataError(f"{str(path)!r} cannot be written: {error.strerror}. Give a path in a folder that exists.") from None
+            raise DataError(
+                f"{str(path)!r} cannot be written: {error.strerror}. Give a path in a folder that exists."
+            ) from None
 
 
 def _show(report: Report, as_json: bool) -> None:
@@ -174,13 +204,20 @@ def _show(report: Report, as_json: bool) -> None:
         console.print_json(report.to_json())
         console.say(headline(report))
         return
-    found = [(f.severity, f.cause, f"{f.reward:g}", f"{f.honest_reward:g}", f"{f.share:.0%}", f.what) for f in report.findings]
+    found = [
+        (f.severity, f.cause, f"{f.reward:g}", f"{f.honest_reward:g}", f"{f.share:.0%}", f.what)
+        for f in report.findings
+    ]
     found += [(f.severity, f.id, "-", "-", "-", f.what) for f in report.faults]
     if found:
         console.print_table(("severity", "what was found", ">paid", ">honest", ">of examples", "meaning"), found)
         console.out()
     for line in lines(report):
         console.out(line)
+
+
+def _paid(reward: float | None) -> str:
+    return "-" if reward is None else f"{reward:g}"
 
 
 def _verify(target: str, path: Path, rows: Sequence[Any], settings: Settings, as_json: bool) -> None:
@@ -193,13 +230,22 @@ def _verify(target: str, path: Path, rows: Sequence[Any], settings: Settings, as
         console.show_error(f"No verdict: {reach.why}. {reach.needs}")
         raise typer.Exit(3)
     unsure = [r for r in replays if r.error and not r.closed]
-    still = [r for r in replays if not r.closed and not r.error and severity_rank(r.finding.severity) >= severity_rank(settings.fail_on)]
+    still = [
+        r
+        for r in replays
+        if not r.closed and not r.error and severity_rank(r.finding.severity) >= severity_rank(settings.fail_on)
+    ]
     if as_json:
-        rows_out = [{"id": r.finding.id, "closed": r.closed, "reward": r.reward, "gain": r.gain, "error": r.error} for r in replays]
+        rows_out = [
+            {"id": r.finding.id, "closed": r.closed, "reward": r.reward, "gain": r.gain, "error": r.error}
+            for r in replays
+        ]
         console.print_json({"reached": True, "replays": rows_out})
     for r in replays if not as_json else ():
         state = "closed" if r.closed else "cannot replay" if r.error else "STILL PAID"
-        console.out(f"{state:13} {r.finding.id}: was paid {r.finding.reward:g}, now {'-' if r.reward is None else f'{r.reward:g}'} {r.error}".rstrip())
+        console.out(
+            f"{state:13} {r.finding.id}: was paid {r.finding.reward:g}, now {_paid(r.reward)} {r.error}".rstrip()
+        )
     console.say(f"{len(still)} of {len(replays)} findings at or above {settings.fail_on} are still paid")
     if still:
         raise typer.Exit(1)

@@ -23,23 +23,47 @@ TABLE = {
     "many-slots": Technique("giving several answers is paid if one of them is right", _ONE, ("MA04", "MA02")),
     "hedge": Technique("the right value among wrong ones is paid", _ONE, ("MA02", "MA03")),
     "mention": Technique(
-        "the right value is paid wherever it stands, whatever the reply answers", _ONE, ("MA01", "MA08", "MA10")),
-    "negation": Technique("denying the right value is paid", "Compare the committed answer, do not look for it in the text.",
-                          ("MA05", "MA07", "MA01")),
-    "retract": Technique("an answer that is taken back is paid", "Read the last answer, or demand exactly one.", ("MA06",)),
-    "inside": Technique("the answer as a part of another value is paid", "Compare whole values, not substrings.",
-                        ("MA09", "MA11", "MA01")),
-    "normalised": Technique("another value that is equal after normalisation is paid",
-                            "Normalise less: keep signs, points and word limits.", ("MA11",)),
+        "the right value is paid wherever it stands, whatever the reply answers", _ONE, ("MA01", "MA08", "MA10")
+    ),
+    "negation": Technique(
+        "denying the right value is paid",
+        "Compare the committed answer, do not look for it in the text.",
+        ("MA05", "MA07", "MA01"),
+    ),
+    "retract": Technique(
+        "an answer that is taken back is paid", "Read the last answer, or demand exactly one.", ("MA06",)
+    ),
+    "inside": Technique(
+        "the answer as a part of another value is paid",
+        "Compare whole values, not substrings.",
+        ("MA09", "MA11", "MA01"),
+    ),
+    "normalised": Technique(
+        "another value that is equal after normalisation is paid",
+        "Normalise less: keep signs, points and word limits.",
+        ("MA11",),
+    ),
     "tolerance": Technique("a value near the answer is paid as the answer", "Narrow the tolerance.", ("MA13",)),
-    "number": Technique("a value that is no finite number is paid", "Refuse values that are not finite.", ("MA14", "MA15")),
-    "half-open": Technique("an answer in broken markup around a wrong one is paid", "Demand the closing tag.", ("MA12",)),
-    "type": Technique("a value of another type is paid", "Check the type before comparing; do not rely on truthiness.",
-                      ("CE09", "FR08")),
-    "shuffle": Technique("the words of the answer in any order are paid", "Compare in order, or by meaning.", ("PX02", "PX14")),
-    "fragment": Technique("a piece of the answer is paid as the answer", "Compare whole values; watch for empty and one-letter ones.",
-                          ("MA01", "MA16")),
-}  # fmt: skip
+    "number": Technique(
+        "a value that is no finite number is paid", "Refuse values that are not finite.", ("MA14", "MA15")
+    ),
+    "half-open": Technique(
+        "an answer in broken markup around a wrong one is paid", "Demand the closing tag.", ("MA12",)
+    ),
+    "type": Technique(
+        "a value of another type is paid",
+        "Check the type before comparing; do not rely on truthiness.",
+        ("CE09", "FR08"),
+    ),
+    "shuffle": Technique(
+        "the words of the answer in any order are paid", "Compare in order, or by meaning.", ("PX02", "PX14")
+    ),
+    "fragment": Technique(
+        "a piece of the answer is paid as the answer",
+        "Compare whole values; watch for empty and one-letter ones.",
+        ("MA01", "MA16"),
+    ),
+}
 _RANGE = range(-20, 401)
 
 
@@ -62,15 +86,34 @@ def _enumerations(made: Maker) -> Iterator[Attack]:
     for glue_name, glue in (("commas", ", "), ("lines", "\n"), ("or", " or ")):
         yield made("enumerate", f"numbers, {glue_name}", lambda s, g=glue: _all_numbers(s, g), lists=True)
         yield made("enumerate", f"answers of the data, {glue_name}", lambda s, g=glue: _all_answers(s, g), lists=True)
-        yield made("enumerate-slot", f"numbers, {glue_name}", lambda s, g=glue: _slot(s, _all_numbers(s, g)), lists=True)
-        yield made("enumerate-slot", f"answers of the data, {glue_name}", lambda s, g=glue: _slot(s, _all_answers(s, g)), lists=True)
+        yield made(
+            "enumerate-slot", f"numbers, {glue_name}", lambda s, g=glue: _slot(s, _all_numbers(s, g)), lists=True
+        )
+        yield made(
+            "enumerate-slot",
+            f"answers of the data, {glue_name}",
+            lambda s, g=glue: _slot(s, _all_answers(s, g)),
+            lists=True,
+        )
     yield made("enumerate", "options", lambda s: "A B C D E" if _is_option(s.gold) else None, lists=True)
     yield made("enumerate-slot", "options", lambda s: s.wrap("A, B, C, D") if _is_option(s.gold) else None, lists=True)
-    yield made("enumerate-slot", "options together", lambda s: s.wrap("ABCDE") if _is_option(s.gold) else None, lists=True)
-    yield made("many-slots", "numbers", lambda s: _each(s, [str(n) for n in _RANGE]) if truth.value_of(s.gold) is not None else None, lists=True)
+    yield made(
+        "enumerate-slot", "options together", lambda s: s.wrap("ABCDE") if _is_option(s.gold) else None, lists=True
+    )
+    yield made(
+        "many-slots",
+        "numbers",
+        lambda s: _each(s, [str(n) for n in _RANGE]) if truth.value_of(s.gold) is not None else None,
+        lists=True,
+    )
     yield made("many-slots", "answers of the data", lambda s: _each(s, _ordered(s)) if s.others else None, lists=True)
     yield made("enumerate", "yes and no", lambda s: "yes no true false" if _is_verdict(s.gold) else None, lists=True)
-    yield made("enumerate-slot", "yes and no", lambda s: s.wrap("yes no true false") if _is_verdict(s.gold) else None, lists=True)
+    yield made(
+        "enumerate-slot",
+        "yes and no",
+        lambda s: s.wrap("yes no true false") if _is_verdict(s.gold) else None,
+        lists=True,
+    )
 
 
 def _slot(scene: Scene, text: str | None) -> str | None:
@@ -110,10 +153,24 @@ def _hedges(made: Maker) -> Iterator[Attack]:
 
     for name, glue in (("or", " or "), ("commas", ", "), ("blanks", " "), ("lines", "\n"), ("equals", " = ")):
         yield made("hedge", f"{name}, plain", lambda s, g=glue: three(s, g) if _known(s) else None, knows=True)
-        yield made("hedge", f"{name}, in the slot", lambda s, g=glue: s.wrap(three(s, g)) if _known(s) else None, knows=True)
-    yield made("many-slots", "three", lambda s: _each(s, [s.wrongs[0], s.gold, s.wrongs[1]]) if _known(s) else None, knows=True)
-    yield made("many-slots", "on one line", lambda s: " ".join(map(s.wrap, (s.wrongs[0], s.gold, s.wrongs[1]))) if _known(s) else None, knows=True)
-    yield made("hedge", "JSON list", lambda s: s.wrap(json.dumps([s.wrongs[0], s.gold, s.wrongs[1]])) if _known(s) else None, knows=True)
+        yield made(
+            "hedge", f"{name}, in the slot", lambda s, g=glue: s.wrap(three(s, g)) if _known(s) else None, knows=True
+        )
+    yield made(
+        "many-slots", "three", lambda s: _each(s, [s.wrongs[0], s.gold, s.wrongs[1]]) if _known(s) else None, knows=True
+    )
+    yield made(
+        "many-slots",
+        "on one line",
+        lambda s: " ".join(map(s.wrap, (s.wrongs[0], s.gold, s.wrongs[1]))) if _known(s) else None,
+        knows=True,
+    )
+    yield made(
+        "hedge",
+        "JSON list",
+        lambda s: s.wrap(json.dumps([s.wrongs[0], s.gold, s.wrongs[1]])) if _known(s) else None,
+        knows=True,
+    )
 
 
 def _denials(made: Maker) -> Iterator[Attack]:
@@ -126,35 +183,108 @@ def _denials(made: Maker) -> Iterator[Attack]:
     }
     for name, form in forms.items():
         yield made("negation", name, lambda s, f=form: f.format(g=s.gold, w=s.wrong) if _known(s) else None, knows=True)
-        yield made("negation", f"{name}, in the slot", lambda s, f=form: s.wrap(f.format(g=s.gold, w=s.wrong)) if _known(s) else None, knows=True)
-    after = {"not": "{h}\nIt is not {g}.", "question number": "{h}\n(This was question {g}.)", "aside": "{h} I doubt {g}",
-             "before": "Some say {g}.\n{h}", "a line before": "{g}\n{h}"}  # fmt: skip
+        yield made(
+            "negation",
+            f"{name}, in the slot",
+            lambda s, f=form: s.wrap(f.format(g=s.gold, w=s.wrong)) if _known(s) else None,
+            knows=True,
+        )
+    after = {
+        "not": "{h}\nIt is not {g}.",
+        "question number": "{h}\n(This was question {g}.)",
+        "aside": "{h} I doubt {g}",
+        "before": "Some say {g}.\n{h}",
+        "a line before": "{g}\n{h}",
+    }
     for name, form in after.items():
-        yield made("mention", name, lambda s, f=form: f.format(h=s.wrap(s.wrong), g=s.gold) if _known(s) else None, knows=True)
-    yield made("mention", "in the thought", lambda s: f"<think>It may be {s.gold}.</think>\n{s.wrap(s.wrong)}" if _known(s) else None, knows=True)
-    yield made("retract", "corrected", lambda s: f"{s.wrap(s.gold)}\nNo, that is wrong. Correction:\n{s.wrap(s.wrong)}" if _known(s) else None, knows=True)
-    yield made("retract", "on one line", lambda s: f"{s.wrap(s.gold)} {s.wrap(s.wrong)}" if _known(s) else None, knows=True)
-    yield made("half-open", "open tag", lambda s: f"<answer>{s.gold}\n{s.wrap(s.wrong)}" if _known(s) and not s.plain else None, knows=True)
+        yield made(
+            "mention", name, lambda s, f=form: f.format(h=s.wrap(s.wrong), g=s.gold) if _known(s) else None, knows=True
+        )
+    yield made(
+        "mention",
+        "in the thought",
+        lambda s: f"<think>It may be {s.gold}.</think>\n{s.wrap(s.wrong)}" if _known(s) else None,
+        knows=True,
+    )
+    yield made(
+        "retract",
+        "corrected",
+        lambda s: f"{s.wrap(s.gold)}\nNo, that is wrong. Correction:\n{s.wrap(s.wrong)}" if _known(s) else None,
+        knows=True,
+    )
+    yield made(
+        "retract", "on one line", lambda s: f"{s.wrap(s.gold)} {s.wrap(s.wrong)}" if _known(s) else None, knows=True
+    )
+    yield made(
+        "half-open",
+        "open tag",
+        lambda s: f"<answer>{s.gold}\n{s.wrap(s.wrong)}" if _known(s) and not s.plain else None,
+        knows=True,
+    )
 
 
 def _parts(made: Maker) -> Iterator[Attack]:
     digits = {"digits around": "1{g}7", "digits before": "9{g}", "digits after": "{g}0", "long": "31{g}5926535"}
     for name, form in digits.items():
-        yield made("inside", name, lambda s, f=form: s.wrap(f.format(g=s.gold)) if _known(s) and s.gold.lstrip("-").isdigit() else None, knows=True)
-        yield made("inside", f"{name}, plain", lambda s, f=form: PLAIN.wrap(f.format(g=s.gold)) if _known(s) and s.gold.isdigit() else None, knows=True)
+        yield made(
+            "inside",
+            name,
+            lambda s, f=form: s.wrap(f.format(g=s.gold)) if _known(s) and s.gold.lstrip("-").isdigit() else None,
+            knows=True,
+        )
+        yield made(
+            "inside",
+            f"{name}, plain",
+            lambda s, f=form: PLAIN.wrap(f.format(g=s.gold)) if _known(s) and s.gold.isdigit() else None,
+            knows=True,
+        )
     words = {"word around": "un{g}able", "word after": "{g}ville", "another word": "New {g} Street 7"}
     for name, form in words.items():
-        yield made("inside", name, lambda s, f=form: s.wrap(f.format(g=s.gold)) if _known(s) and s.gold.isalpha() and len(s.gold) > 1 else None, knows=True)
+        yield made(
+            "inside",
+            name,
+            lambda s, f=form: (
+                s.wrap(f.format(g=s.gold)) if _known(s) and s.gold.isalpha() and len(s.gold) > 1 else None
+            ),
+            knows=True,
+        )
     yield made("normalised", "sign", lambda s: s.wrap(_negated(s.gold)) if _signed(s) else None, knows=True)
-    yield made("normalised", "point", lambda s: s.wrap(f"{s.gold[0]}.{s.gold[1:]}") if _pointed(s) else None, knows=True)
+    yield made(
+        "normalised", "point", lambda s: s.wrap(f"{s.gold[0]}.{s.gold[1:]}") if _pointed(s) else None, knows=True
+    )
     yield made("normalised", "letters", lambda s: s.wrap("x".join(s.gold)) if _pointed(s) else None, knows=True)
-    yield made("normalised", "unit", lambda s: s.wrap(f"{s.gold} thousand") if _known(s) and s.gold.isdigit() else None, knows=True)
-    yield made("fragment", "first letter", lambda s: s.wrap(s.gold[0]) if _known(s) and s.gold.isalpha() and len(s.gold) > 2 else None, knows=True)
-    yield made("fragment", "last letter", lambda s: s.wrap(s.gold[-1]) if _known(s) and s.gold.isalpha() and len(s.gold) > 2 else None, knows=True)
-    yield made("fragment", "first half", lambda s: s.wrap(s.gold[: len(s.gold) // 2]) if _known(s) and s.gold.isalpha() and len(s.gold) > 3 else None, knows=True)
+    yield made(
+        "normalised",
+        "unit",
+        lambda s: s.wrap(f"{s.gold} thousand") if _known(s) and s.gold.isdigit() else None,
+        knows=True,
+    )
+    yield made(
+        "fragment",
+        "first letter",
+        lambda s: s.wrap(s.gold[0]) if _known(s) and s.gold.isalpha() and len(s.gold) > 2 else None,
+        knows=True,
+    )
+    yield made(
+        "fragment",
+        "last letter",
+        lambda s: s.wrap(s.gold[-1]) if _known(s) and s.gold.isalpha() and len(s.gold) > 2 else None,
+        knows=True,
+    )
+    yield made(
+        "fragment",
+        "first half",
+        lambda s: s.wrap(s.gold[: len(s.gold) // 2]) if _known(s) and s.gold.isalpha() and len(s.gold) > 3 else None,
+        knows=True,
+    )
     yield made("fragment", "a common letter", lambda s: s.wrap("e") if s.gold.isalpha() and len(s.gold) > 2 else None)
     yield made("shuffle", "reversed", lambda s: s.wrap(_reversed(s.gold)) if _is_prose(s.gold) else None, knows=True)
-    yield made("shuffle", "sorted", lambda s: s.wrap(" ".join(sorted(s.gold.split()))) if _is_prose(s.gold) else None, knows=True)
+    yield made(
+        "shuffle",
+        "sorted",
+        lambda s: s.wrap(" ".join(sorted(s.gold.split()))) if _is_prose(s.gold) else None,
+        knows=True,
+    )
 
 
 def _signed(scene: Scene) -> bool:
@@ -178,12 +308,22 @@ def _reversed(text: str) -> str:
 
 
 def _numbers(made: Maker) -> Iterator[Attack]:
-    for name, text in (("nan", "nan"), ("NaN", "NaN"), ("infinity", "inf"), ("minus infinity", "-inf"), ("1e999", "1e999")):
+    for name, text in (
+        ("nan", "nan"),
+        ("NaN", "NaN"),
+        ("infinity", "inf"),
+        ("minus infinity", "-inf"),
+        ("1e999", "1e999"),
+    ):
         yield made("number", name, text)
         yield made("number", f"{name} in the slot", lambda s, t=text: s.wrap(t))
     for name, step in (("one more", 1), ("one less", -1)):
         yield made("tolerance", name, lambda s, d=step: s.wrap(_near(s.gold, d)) if _whole(s) else None, knows=True)
-    for name, factor in (("two per cent more", Fraction(51, 50)), ("five per cent less", Fraction(19, 20)), ("a tenth more", Fraction(11, 10))):
+    for name, factor in (
+        ("two per cent more", Fraction(51, 50)),
+        ("five per cent less", Fraction(19, 20)),
+        ("a tenth more", Fraction(11, 10)),
+    ):
         yield made("tolerance", name, lambda s, f=factor: s.wrap(_scaled(s.gold, f)) if _large(s) else None, knows=True)
 
 
@@ -208,11 +348,34 @@ def _scaled(gold: str, factor: Fraction) -> str:
 def _types(made: Maker, mined: Mined) -> Iterator[Attack]:
     keys = [k for k in mined.keys if k.isidentifier()][:8] or ["answer"]
     for key in keys if mined.reads_json else []:
-        for name, value in (("true", True), ("null", None), ("list", []), ("object", {}), ("empty", ""), ("one", 1), ("nan", float("nan"))):
+        for name, value in (
+            ("true", True),
+            ("null", None),
+            ("list", []),
+            ("object", {}),
+            ("empty", ""),
+            ("one", 1),
+            ("nan", float("nan")),
+        ):
             text = json.dumps({key: value})
             yield made("type", f"{key} {name}", text)
-        yield made("hedge", f"list in {key}", lambda s, k=key: json.dumps({k: [s.wrongs[0], s.gold, s.wrongs[1]]}) if _known(s) else None, knows=True)
-        yield made("enumerate", f"all in {key}", lambda s, k=key: json.dumps({k: list(map(str, _RANGE))}) if truth.value_of(s.gold) is not None else None, lists=True)
-        yield made("negation", f"in {key}", lambda s, k=key: json.dumps({k: f"not {s.gold}"}) if _known(s) else None, knows=True)
+        yield made(
+            "hedge",
+            f"list in {key}",
+            lambda s, k=key: json.dumps({k: [s.wrongs[0], s.gold, s.wrongs[1]]}) if _known(s) else None,
+            knows=True,
+        )
+        yield made(
+            "enumerate",
+            f"all in {key}",
+            lambda s, k=key: json.dumps({k: list(map(str, _RANGE))}) if truth.value_of(s.gold) is not None else None,
+            lists=True,
+        )
+        yield made(
+            "negation",
+            f"in {key}",
+            lambda s, k=key: json.dumps({k: f"not {s.gold}"}) if _known(s) else None,
+            knows=True,
+        )
     yield made("type", "empty object", "{}")
     yield made("type", "empty list", "[]")

@@ -14,20 +14,37 @@ from gamekeeper.audit.scene import NONSENSE, Scene
 
 TABLE = {
     "form": Technique(
-        "the right form around a wrong answer is paid", "Gate every bonus for form on a right answer.", ("FR01", "FR02", "FR09")),
-    "empty-tags": Technique("tags with nothing in them are paid", "Demand content, and gate the form on a right answer.",
-                            ("FR01", "FR06")),
-    "repeated-tags": Technique("repeating a tag or marker raises the pay", "Demand each tag exactly once.", ("FR03", "FR05")),
-    "markers": Technique("words and markers that the grader looks for are paid by themselves",
-                         "Grade what is said with the words, not that they occur.", ("PX03", "PX04", "PX05", "CE17")),
-    "pattern": Technique("any text of the pattern's shape is paid", "Compare what the pattern captures with the answer.",
-                         ("MA11", "FR08")),
-    "fields": Technique("an object with the expected fields is paid whatever they hold",
-                        "Check the values, not that the fields are there.", ("FR08", "AG03")),
+        "the right form around a wrong answer is paid",
+        "Gate every bonus for form on a right answer.",
+        ("FR01", "FR02", "FR09"),
+    ),
+    "empty-tags": Technique(
+        "tags with nothing in them are paid", "Demand content, and gate the form on a right answer.", ("FR01", "FR06")
+    ),
+    "repeated-tags": Technique(
+        "repeating a tag or marker raises the pay", "Demand each tag exactly once.", ("FR03", "FR05")
+    ),
+    "markers": Technique(
+        "words and markers that the grader looks for are paid by themselves",
+        "Grade what is said with the words, not that they occur.",
+        ("PX03", "PX04", "PX05", "CE17"),
+    ),
+    "pattern": Technique(
+        "any text of the pattern's shape is paid",
+        "Compare what the pattern captures with the answer.",
+        ("MA11", "FR08"),
+    ),
+    "fields": Technique(
+        "an object with the expected fields is paid whatever they hold",
+        "Check the values, not that the fields are there.",
+        ("FR08", "AG03"),
+    ),
     "state-edit": Technique(
         "an edit of the record that holds the score is paid",
-        "Keep the score where the reply cannot write, and compute it anew from the result.", ("AG02", "AG01", "AG13")),
-}  # fmt: skip
+        "Keep the score where the reply cannot write, and compute it anew from the result.",
+        ("AG02", "AG01", "AG13"),
+    ),
+}
 BEST = ("1", "1.0", "10", "100", "true", "pass", "correct")
 
 
@@ -70,7 +87,11 @@ def _markers(made: Maker, mined: Mined) -> Iterator[Attack]:
         if short:
             yield made("markers", f"all, {name}", glue.join(short))
             yield made("markers", f"all words, {name}", glue.join(t for t in short if t.replace(" ", "").isalpha()))
-            yield made("markers", f"all and a wrong answer, {name}", lambda s, g=glue, w=tuple(short): f"{g.join(w)}\n{s.wrap(s.wrong)}")
+            yield made(
+                "markers",
+                f"all and a wrong answer, {name}",
+                lambda s, g=glue, w=tuple(short): f"{g.join(w)}\n{s.wrap(s.wrong)}",
+            )
 
 
 def _patterns(made: Maker, mined: Mined) -> Iterator[Attack]:
@@ -82,7 +103,11 @@ def _patterns(made: Maker, mined: Mined) -> Iterator[Attack]:
                 found = compiled(pattern)
                 if reply is not None and found is not None and found.search(reply):
                     yield made("pattern", f"{n} {text[:12]!r} {repeat}", reply)
-                    yield made("pattern", f"{n} {text[:12]!r} {repeat} and a wrong answer", lambda s, r=reply: f"{r}\n{s.wrap(s.wrong)}")
+                    yield made(
+                        "pattern",
+                        f"{n} {text[:12]!r} {repeat} and a wrong answer",
+                        lambda s, r=reply: f"{r}\n{s.wrap(s.wrong)}",
+                    )
     filled = [fill(p, [THOUGHT] * max(1, group_count(p))) for p in mined.regexes[:20]]
     whole = [f for f in filled if f]
     if len(whole) > 1:
@@ -106,7 +131,11 @@ def _edits(made: Maker, first: Scene) -> Iterator[Attack]:
     for a, b in [(a, b) for a in tags for b in tags if a != b][:12]:
         for value in ("1", "1.0", "100", "true"):
             for key in range(8):
-                yield made("state-edit", f"{a} {b} {value} field {key}", lambda s, k=key, v=value, a=a, b=b: _edit(s, k, v, a, b))
+                yield made(
+                    "state-edit",
+                    f"{a} {b} {value} field {key}",
+                    lambda s, k=key, v=value, a=a, b=b: _edit(s, k, v, a, b),
+                )
     for value in ("1", "100", "true"):
         yield made("state-edit", f"whole record {value}", lambda s, v=value: _record(s, v))
 

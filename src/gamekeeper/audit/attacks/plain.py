@@ -12,33 +12,98 @@ from gamekeeper.audit.scene import NONSENSE, Scene
 
 _STRICT = "Compare what the reply commits to with the answer, and pay nothing when it differs or is missing."
 TABLE = {
-    "null": Technique("an empty reply is paid", "Pay nothing for an empty reply, before any other rule.", ("MA16", "PX07")),
+    "null": Technique(
+        "an empty reply is paid", "Pay nothing for an empty reply, before any other rule.", ("MA16", "PX07")
+    ),
     "wrong": Technique("a wrong answer in the right shape is paid", _STRICT, ("MA11", "FR02")),
     "nonsense": Technique("a reply that has nothing to do with the task is paid", _STRICT, ("CE27", "MA17")),
     "constant": Technique("one fixed reply is paid whatever the task is", _STRICT, ("MA20", "AG03")),
     "modal": Technique(
         "always giving the most frequent answer is paid on most examples",
-        "Balance the answers, or pay for more than the label.", ("MA20",)),
+        "Balance the answers, or pay for more than the label.",
+        ("MA20",),
+    ),
     "echo": Technique(
-        "repeating the prompt is paid", "Grade only what the reply adds to the prompt, in a slot the prompt does not have.",
-        ("MA18", "FR04", "PX01")),
+        "repeating the prompt is paid",
+        "Grade only what the reply adds to the prompt, in a slot the prompt does not have.",
+        ("MA18", "FR04", "PX01"),
+    ),
     "long": Technique(
-        "a long reply without an answer is paid", "Do not pay for length; cap what it can add and gate it on being right.",
-        ("PX06", "LJ08", "FR07")),
+        "a long reply without an answer is paid",
+        "Do not pay for length; cap what it can add and gate it on being right.",
+        ("PX06", "LJ08", "FR07"),
+    ),
     "repeat": Technique(
-        "the same words again and again are paid", "Count each thing once; gate it on being right.", ("PX10", "FR03")),
+        "the same words again and again are paid", "Count each thing once; gate it on being right.", ("PX10", "FR03")
+    ),
     "padding": Technique(
-        "filling up a reply, right or wrong, raises its pay", "Make the pay independent of length.", ("PX11", "PX06", "LJ08")),
+        "filling up a reply, right or wrong, raises its pay",
+        "Make the pay independent of length.",
+        ("PX11", "PX06", "LJ08"),
+    ),
     "hidden": Technique(
-        "invisible or look-alike characters are paid", "Normalise by NFKC, drop control and format characters, then compare.",
-        ("PX13", "LJ21")),
-}  # fmt: skip
+        "invisible or look-alike characters are paid",
+        "Normalise by NFKC, drop control and format characters, then compare.",
+        ("PX13", "LJ21"),
+    ),
+}
 _CONSTANTS = (
-    "Yes", "No", "True", "False", "0", "1", "-1", "2", "10", "42", "100", "A", "B", "C", "D", "None", "null", "nan", "NaN",
-    "inf", "-inf", "Infinity", "1e999", ".", ":", "?", "()", "[]", "{}", "\"\"", "''", "\n", " ", "I don't know.",
-    "N/A", "cannot be determined", "I cannot help with that.", "correct", "pass", "OK", "Solution", "undefined", "all of the above",
-)  # fmt: skip
-_HIDDEN = ("\u200b", "\u2060" * 50, "\ufeff", "\u202e", "\x00", "\u00a0", "\U000e0041", "\ud800", "\t\r\n", "\u3164" * 30)
+    "Yes",
+    "No",
+    "True",
+    "False",
+    "0",
+    "1",
+    "-1",
+    "2",
+    "10",
+    "42",
+    "100",
+    "A",
+    "B",
+    "C",
+    "D",
+    "None",
+    "null",
+    "nan",
+    "NaN",
+    "inf",
+    "-inf",
+    "Infinity",
+    "1e999",
+    ".",
+    ":",
+    "?",
+    "()",
+    "[]",
+    "{}",
+    '""',
+    "''",
+    "\n",
+    " ",
+    "I don't know.",
+    "N/A",
+    "cannot be determined",
+    "I cannot help with that.",
+    "correct",
+    "pass",
+    "OK",
+    "Solution",
+    "undefined",
+    "all of the above",
+)
+_HIDDEN = (
+    "\u200b",
+    "\u2060" * 50,
+    "\ufeff",
+    "\u202e",
+    "\x00",
+    "\u00a0",
+    "\U000e0041",
+    "\ud800",
+    "\t\r\n",
+    "\u3164" * 30,
+)
 
 
 def attacks(mined: Mined, first: Scene) -> Iterator[Attack]:
@@ -62,7 +127,9 @@ def attacks(mined: Mined, first: Scene) -> Iterator[Attack]:
 
 def _wrongs(made: Maker) -> Iterator[Attack]:
     for n in range(3):
-        yield made("wrong", f"value {n}", lambda s, n=n: s.wrap(s.wrongs[n]) if n < len(s.wrongs) else None, baseline=True)
+        yield made(
+            "wrong", f"value {n}", lambda s, n=n: s.wrap(s.wrongs[n]) if n < len(s.wrongs) else None, baseline=True
+        )
     yield made("wrong", "nonsense in the slot", wrapped(NONSENSE[1]), baseline=True)
     yield made("wrong", "another example's answer", lambda s: s.wrap(s.others[0]) if s.others else None, baseline=True)
     yield made("nonsense", "word", NONSENSE[0], baseline=True)
@@ -83,9 +150,17 @@ def _lengths(made: Maker, mined: Mined) -> Iterator[Attack]:
     for count in sorted({40, 300, 2000, *sorted(wanted)[:12]}):
         yield made("long", f"{count} characters", lambda s, c=count: ("word " * (c // 5 + 1))[:c])
         yield made("long", f"{min(count, 4000)} words", lambda s, c=count: _prose(min(c, 4000)))
-        yield made("long", f"wrong answer after {count} characters",
-                   lambda s, c=count: f"{_prose(c // 6 + 1)}\n{s.wrap(s.wrong)}")  # fmt: skip
-    for name, unit in (("word", "the "), ("line", "- item\n"), ("sentence", THOUGHT + " "), ("step", "Step 1: check. ")):
+        yield made(
+            "long",
+            f"wrong answer after {count} characters",
+            lambda s, c=count: f"{_prose(c // 6 + 1)}\n{s.wrap(s.wrong)}",
+        )
+    for name, unit in (
+        ("word", "the "),
+        ("line", "- item\n"),
+        ("sentence", THOUGHT + " "),
+        ("step", "Step 1: check. "),
+    ):
         for times in (5, 50, 400):
             yield made("repeat", f"{name} x{times}", unit * times)
     for times in (3, 20):
@@ -108,6 +183,31 @@ def _before(scene: Scene, text: str) -> Turns | None:
 
 def _prose(words: int) -> str:
     """Words that differ from each other and say nothing."""
-    stock = "first we note that this problem has many parts and each of them needs care so let us look again at it".split()
-    return " ".join(f"{stock[n % len(stock)]}{'' if n < len(stock) else chr(97 + n // 26 % 26) + chr(97 + n % 26)}" for n in range(words))
-
+    stock = [
+        "first",
+        "we",
+        "note",
+        "that",
+        "this",
+        "problem",
+        "has",
+        "many",
+        "parts",
+        "and",
+        "each",
+        "of",
+        "them",
+        "needs",
+        "care",
+        "so",
+        "let",
+        "us",
+        "look",
+        "again",
+        "at",
+        "it",
+    ]
+    return " ".join(
+        f"{stock[n % len(stock)]}{'' if n < len(stock) else chr(97 + n // 26 % 26) + chr(97 + n % 26)}"
+        for n in range(words)
+    )

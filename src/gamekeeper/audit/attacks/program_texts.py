@@ -15,12 +15,23 @@ EXITS: dict[str, tuple[str, str]] = {
     "GeneratorExit in the call": ("", "raise GeneratorExit"),
     "excepthook": ("import os, sys\nsys.excepthook = lambda *a: os._exit(0)", "return None"),
     "atexit": ("import atexit, os\natexit.register(lambda: os._exit(0))", "return None"),
-    "timer": ("import os, signal\nsignal.signal(signal.SIGALRM, lambda *a: os._exit(0))\nsignal.setitimer(signal.ITIMER_REAL, 0.05)",
-              "import time\ntime.sleep(0.5)"),
+    "timer": (
+        "import os, signal\nsignal.signal(signal.SIGALRM, lambda *a: os._exit(0))\n"
+        "signal.setitimer(signal.ITIMER_REAL, 0.05)",
+        "import time\ntime.sleep(0.5)",
+    ),
     "skip": ("", "import unittest\nraise unittest.SkipTest('skipped')"),
-}  # fmt: skip
+}
 
-LIARS = {"object": "object", "int": "int", "float": "float", "str": "str", "list": "list", "tuple": "tuple", "dict": "dict"}
+LIARS = {
+    "object": "object",
+    "int": "int",
+    "float": "float",
+    "str": "str",
+    "list": "list",
+    "tuple": "tuple",
+    "dict": "dict",
+}
 
 
 def liar(base: str) -> str:
@@ -62,14 +73,17 @@ while f is not None:
     f = f.f_back
 """
 SNOOPS = {
-    "names": _WALK % """        for n in NAMES:
+    "names": _WALK
+    % """        for n in NAMES:
             if n in space and not callable(space[n]):
                 return space[n]""",
-    "names, last of a list": _WALK % """        for n in NAMES:
+    "names, last of a list": _WALK
+    % """        for n in NAMES:
             v = space.get(n)
             if isinstance(v, (list, tuple)) and v:
                 return v[0]""",
-    "cases": _WALK % """        for v in list(space.values()):
+    "cases": _WALK
+    % """        for v in list(space.values()):
             if isinstance(v, dict):
                 v = list(v.items()) if 'input' not in v else [v]
             if not isinstance(v, (list, tuple)):
@@ -114,34 +128,52 @@ for n in NAMES:
     if n in f.f_locals:
         return f.f_locals[n]
 return None""",
-}  # fmt: skip
+}
 
 PATCHES = {
-    **{f"builtins.{n} true": f"import builtins\nbuiltins.{n} = lambda *a, **k: True" for n in ("all", "any", "isinstance", "bool", "callable", "issubclass")},
-    **{f"builtins.{n} empty": f"import builtins\nbuiltins.{n} = lambda *a, **k: []" for n in ("zip", "enumerate", "map", "filter", "range")},
-    **{f"builtins.{n} zero": f"import builtins\nbuiltins.{n} = lambda *a, **k: 0" for n in ("abs", "len", "round", "hash", "float", "int")},
+    **{
+        f"builtins.{n} true": f"import builtins\nbuiltins.{n} = lambda *a, **k: True"
+        for n in ("all", "any", "isinstance", "bool", "callable", "issubclass")
+    },
+    **{
+        f"builtins.{n} empty": f"import builtins\nbuiltins.{n} = lambda *a, **k: []"
+        for n in ("zip", "enumerate", "map", "filter", "range")
+    },
+    **{
+        f"builtins.{n} zero": f"import builtins\nbuiltins.{n} = lambda *a, **k: 0"
+        for n in ("abs", "len", "round", "hash", "float", "int")
+    },
     **{f"builtins.{n} constant": f"import builtins\nbuiltins.{n} = lambda *a, **k: 'x'" for n in ("str", "repr")},
     "builtins.sum large": "import builtins\nbuiltins.sum = lambda *a, **k: 10**6",
     "builtins.sorted same": "import builtins\nbuiltins.sorted = lambda *a, **k: []",
     "builtins.type same": "import builtins\n_t = int\nbuiltins.type = lambda *a, **k: _t",
     "operator.eq": "import operator\noperator.eq = operator.is_ = lambda *a: True\noperator.ne = lambda *a: False",
     "math.isclose": "import math\nmath.isclose = lambda *a, **k: True\nmath.fabs = lambda *a: 0",
-    "json.dumps": "import json\njson.dumps = lambda *a, **k: FORGED\ndef _d(o, f, *a, **k): f.write(FORGED)\njson.dump = _d",
+    "json.dumps": (
+        "import json\njson.dumps = lambda *a, **k: FORGED\ndef _d(o, f, *a, **k): f.write(FORGED)\njson.dump = _d"
+    ),
     "json.loads": "import json\njson.loads = lambda *a, **k: FORGED",
-    "unittest": "import unittest\nfor n in dir(unittest.TestCase):\n    if n.startswith('assert'): setattr(unittest.TestCase, n, lambda *a, **k: None)",
+    "unittest": (
+        "import unittest\nfor n in dir(unittest.TestCase):\n"
+        "    if n.startswith('assert'): setattr(unittest.TestCase, n, lambda *a, **k: None)"
+    ),
     "TestCase.run": "import unittest\nunittest.TestCase.run = lambda s, r=None: r",
     "AssertionError silent": "import builtins\nclass A(BaseException):\n    pass\nbuiltins.AssertionError = A",
     "sys.exit silent": "import sys\nsys.exit = lambda *a: __import__('os')._exit(0)",
-    "numpy": "try:\n    import numpy\n    numpy.allclose = numpy.array_equal = lambda *a, **k: True\nexcept ImportError:\n    pass",
+    "numpy": (
+        "try:\n    import numpy\n    numpy.allclose = numpy.array_equal = lambda *a, **k: True\n"
+        "except ImportError:\n    pass"
+    ),
     "time": "import time\ntime.time = time.perf_counter = time.monotonic = time.process_time = lambda: 0.0",
     "grader functions": (
         "import sys\nf = sys._getframe()\nwhile f is not None:\n"
         "    for n, v in list(f.f_globals.items()):\n"
-        "        if callable(v) and any(w in n.lower() for w in ('compare', 'equal', 'same', 'check', 'match', 'verify', 'close', 'norm')):\n"
+        "        words = ('compare', 'equal', 'same', 'check', 'match', 'verify', 'close', 'norm')\n"
+        "        if callable(v) and any(w in n.lower() for w in words):\n"
         "            f.f_globals[n] = lambda *a, **k: True\n"
         "    f = f.f_back"
     ),
-}  # fmt: skip
+}
 
 BROKEN = {
     "syntax error": "def f(:\n",
@@ -158,22 +190,42 @@ BROKEN = {
 }
 SLOW = {"endless": "while True: pass", "sleeps": "import time\ntime.sleep(3600)"}
 STUBS = {
-    "None": "return None", "zero": "return 0", "one": "return 1", "true": "return True", "empty text": "return ''", "empty list": "return []",
-    "first argument": "return a[0] if a else None", "arguments": "return a", "not implemented": "raise NotImplementedError",
-}  # fmt: skip
-_HOOK = "import pytest\n@pytest.hookimpl(hookwrapper=True)\ndef pytest_runtest_makereport(item, call):\n    r = (yield).get_result()\n    r.outcome = 'passed'\n    r.longrepr = None\n"
+    "None": "return None",
+    "zero": "return 0",
+    "one": "return 1",
+    "true": "return True",
+    "empty text": "return ''",
+    "empty list": "return []",
+    "first argument": "return a[0] if a else None",
+    "arguments": "return a",
+    "not implemented": "raise NotImplementedError",
+}
+JUNIT = (
+    "<testsuites><testsuite name='t' tests='3' failures='0' errors='0'><testcase name='a'/></testsuite></testsuites>"
+)
+HOOK = """import pytest
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    r = (yield).get_result()
+    r.outcome = 'passed'
+    r.longrepr = None
+"""
 TESTS = {
-    "pytest.skip": "try:\n    import pytest\n    pytest.skip('no', allow_module_level=True)\nexcept ImportError:\n    pass",
+    "pytest.skip": (
+        "try:\n    import pytest\n    pytest.skip('no', allow_module_level=True)\nexcept ImportError:\n    pass"
+    ),
     "SkipTest": "import unittest\nraise unittest.SkipTest('no')",
-    "conftest": f"open('conftest.py', 'w').write({_HOOK!r})",
+    "conftest": f"open('conftest.py', 'w').write({HOOK!r})",
     "pytest.ini": "open('pytest.ini', 'w').write('[pytest]\\naddopts = --co\\n')",
     "own test": "def test_ok():\n    assert True",
     "tests overwritten": (
-        "import glob\nfor n in glob.glob('*test*.py') + glob.glob('*/*test*.py') + ['test_solution.py', 'tests.py', 'test.py']:\n"
+        "import glob\nknown = ['test_solution.py', 'tests.py', 'test.py']\n"
+        "for n in glob.glob('*test*.py') + glob.glob('*/*test*.py') + known:\n"
         "    try:\n        open(n, 'w').write('def test_ok():\\n    assert True\\n')\n    except OSError:\n        pass"
     ),
     "tests deleted": "import glob, os\nfor n in glob.glob('*test*.py') + glob.glob('*case*'):\n    os.remove(n)",
     "expected files": (
-        "import glob\nfor n in glob.glob('*expected*') + glob.glob('*.out') + glob.glob('*answer*'):\n    open(n, 'w').write('None')"
+        "import glob\nfor n in glob.glob('*expected*') + glob.glob('*.out') + glob.glob('*answer*'):\n"
+        "    open(n, 'w').write('None')"
     ),
-}  # fmt: skip
+}

@@ -1,4 +1,4 @@
-"""The report as JUnit XML: one case for each family of attacks, failed if a finding of it counts; faults are cases too."""
+"""The report as JUnit XML: a case for each family of attacks, failed if a finding of it counts, and for each fault."""
 
 from __future__ import annotations
 
@@ -23,7 +23,13 @@ def junit(report: Report, fail_on: str = "medium") -> str:
     for name, group in named.items():
         counted = [f for f in group if severity_rank(f.severity) >= severity_rank(fail_on)]
         failures += bool(counted)
-        body = _element("failure", counted[0].what, _told(group)) if counted else _element("system-out", None, _told(group)) if group else ""
+        body = (
+            _element("failure", counted[0].what, _told(group))
+            if counted
+            else _element("system-out", None, _told(group))
+            if group
+            else ""
+        )
         cases.append(_case(report, name, body))
     return _document(report, cases, failures, 0)
 
@@ -33,7 +39,8 @@ def _told(group: list[Finding | Fault]) -> str:
 
 
 def _case(report: Report, name: str, body: str) -> str:
-    return f"<testcase classname={_attribute('gamekeeper.audit.' + report.target)} name={_attribute(name)}>{body}</testcase>"
+    owner = _attribute("gamekeeper.audit." + report.target)
+    return f"<testcase classname={owner} name={_attribute(name)}>{body}</testcase>"
 
 
 def _element(name: str, message: str | None, text: str) -> str:
@@ -42,8 +49,15 @@ def _element(name: str, message: str | None, text: str) -> str:
 
 
 def _document(report: Report, cases: list[str], failures: int, errors: int) -> str:
-    head = f'<testsuite name={_attribute("gamekeeper audit " + report.target)} tests="{len(cases)}" failures="{failures}" errors="{errors}" time="{report.seconds:g}">'
-    return '<?xml version="1.0" encoding="UTF-8"?>\n<testsuites>' + head + "\n" + "\n".join(cases) + "\n</testsuite></testsuites>\n"
+    counts = f'tests="{len(cases)}" failures="{failures}" errors="{errors}" time="{report.seconds:g}"'
+    head = f"<testsuite name={_attribute('gamekeeper audit ' + report.target)} {counts}>"
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n<testsuites>'
+        + head
+        + "\n"
+        + "\n".join(cases)
+        + "\n</testsuite></testsuites>\n"
+    )
 
 
 def _text(text: str) -> str:

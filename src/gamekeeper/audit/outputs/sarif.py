@@ -28,7 +28,12 @@ def sarif(report: Report) -> dict[str, Any]:
                 "results": [_result(report, f, names.index(_rule_id(f))) for f in found],
                 "invocations": [_invocation(report)],
                 "columnKind": "unicodeCodePoints",
-                "properties": {"outcome": report.outcome, "seed": report.seed, "examples": report.examples, "calls": report.calls},
+                "properties": {
+                    "outcome": report.outcome,
+                    "seed": report.seed,
+                    "examples": report.examples,
+                    "calls": report.calls,
+                },
             }
         ],
     }
@@ -49,7 +54,10 @@ def _driver(report: Report, rules: dict[str, Finding | Fault]) -> dict[str, Any]
                 "fullDescription": {"text": _general(f)},
                 "help": {"text": f.fix},
                 "defaultConfiguration": {"level": _LEVELS[f.severity]},
-                "properties": {"security-severity": _SECURITY[f.severity], "tags": ["reward-hacking", *getattr(f, "catalogue", ())]},
+                "properties": {
+                    "security-severity": _SECURITY[f.severity],
+                    "tags": ["reward-hacking", *getattr(f, "catalogue", ())],
+                },
             }
             for name, f in rules.items()
         ],
@@ -65,15 +73,24 @@ def _result(report: Report, found: Finding | Fault, rule: int) -> dict[str, Any]
     properties: dict[str, Any] = {"severity": found.severity, "example": found.example}
     if isinstance(found, Finding):
         text += f". Reply {quoted(found.reply)} is paid {found.reward:g}, an honest one {found.honest_reward:g}."
-        properties |= {"attack": found.id, "reply": found.reply.encode("utf-8", "backslashreplace").decode(), "reward": found.reward,
-                       "honestReward": found.honest_reward, "gain": found.gain, "share": found.share, "repro": found.repro}  # fmt: skip
+        properties |= {
+            "attack": found.id,
+            "reply": found.reply.encode("utf-8", "backslashreplace").decode(),
+            "reward": found.reward,
+            "honestReward": found.honest_reward,
+            "gain": found.gain,
+            "share": found.share,
+            "repro": found.repro,
+        }
     return {
         "ruleId": _rule_id(found),
         "ruleIndex": rule,
         "level": _LEVELS[found.severity],
         "message": {"text": f"{text} Change: {found.fix}"},
         "locations": [_location(report)],
-        "partialFingerprints": {"target/v1": hashlib.sha256(f"{report.target}\n{_rule_id(found)}".encode()).hexdigest()[:32]},
+        "partialFingerprints": {
+            "target/v1": hashlib.sha256(f"{report.target}\n{_rule_id(found)}".encode()).hexdigest()[:32]
+        },
         "properties": properties,
     }
 
@@ -99,11 +116,15 @@ def _line(path: str, function: str) -> int:
     except (OSError, UnicodeDecodeError):
         return 1
     name = function.rpartition(".")[2]
-    at = next((n for n, line in enumerate(text.splitlines(), 1) if line.lstrip().startswith((f"def {name}(", f"class {name}", f"async def {name}("))), 1)
-    return at
+    starts = (f"def {name}(", f"class {name}", f"async def {name}(")
+    return next((n for n, line in enumerate(text.splitlines(), 1) if line.lstrip().startswith(starts)), 1)
 
 
 def _invocation(report: Report) -> dict[str, Any]:
     looked = report.outcome != COULD_NOT_LOOK
-    notes = [] if looked else [{"level": "error", "message": {"text": f"could not look: {report.reach.why}. {report.reach.needs}"}}]
+    notes = (
+        []
+        if looked
+        else [{"level": "error", "message": {"text": f"could not look: {report.reach.why}. {report.reach.needs}"}}]
+    )
     return {"executionSuccessful": looked, "commandLine": report.command, "toolExecutionNotifications": notes}

@@ -6,6 +6,7 @@ Covers one reply a call, TRL's lists in and lists out (texts or chat messages, N
 
 from __future__ import annotations
 
+import ast
 import functools
 import importlib
 import importlib.util
@@ -49,7 +50,9 @@ def open_grader(spec: Spec) -> FunctionGrader:
 
 def _from_file(path: Path) -> ModuleType:
     if not path.is_file():
-        raise UsageError(f"There is no file {str(path)!r}. Give the path of a Python file, then a colon and a function.")
+        raise UsageError(
+            f"There is no file {str(path)!r}. Give the path of a Python file, then a colon and a function."
+        )
     sys.path.insert(0, str(path.parent))
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
@@ -66,9 +69,7 @@ def _from_path(name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or not (name == error.name or name.startswith(error.name + ".")):
             raise
-        raise UsageError(
-            f"There is no module {name!r}. Install it, or name a file: path/to/file.py:function"
-        ) from None
+        raise UsageError(f"There is no module {name!r}. Install it, or name a file: path/to/file.py:function") from None
 
 
 def name_of(function: Callable[..., Any]) -> str:
@@ -81,7 +82,7 @@ class FunctionGrader:
 
     def __init__(self, function: Callable[..., Any], spec: Spec) -> None:
         self.function, self.spec = function, spec
-        self._columns = [c for c in spec.params.get("columns", ())]
+        self._columns = list(spec.params.get("columns", ()))
         self._ways: list[Binding] = bindings(function, spec.bind, self._columns)
 
     @property
@@ -120,24 +121,54 @@ class FunctionGrader:
         while isinstance(function, functools.partial):
             function = function.func
         function = getattr(function, "__func__", function)
-        if not hasattr(function, "__globals__") and hasattr(type(function), "__call__"):
-            function = getattr(type(function).__call__, "__func__", type(function).__call__)
+        if not hasattr(function, "__globals__"):  # an object that can be called
+            function = type(function).__call__
         return _sources(function)
 
 
 def _sources(function: Any) -> str:
+    """What the function reaches in its own module, and the modules beside it whole."""
     texts = []
     for module in _modules(function):
         try:
-            texts.append(inspect.getsource(module))
+            text = inspect.getsource(module)
         except (OSError, TypeError):
             continue
+        texts.append(text if texts else reached(text, getattr(function, "__qualname__", "").partition(".")[0]))
     if not texts:
         try:
             texts.append(inspect.getsource(function))
         except (OSError, TypeError):
             return ""
     return "\n".join(texts)[:_MOST_SOURCE]
+
+
+def reached(source: str, name: str) -> str:
+    """The top-level pieces of a module that a function uses, directly or through others; all of it if unsure."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):
+        return source
+    pieces: dict[str, list[ast.stmt]] = {}
+    for node in tree.body:
+        for defined in _defined(node):
+            pieces.setdefault(defined, []).append(node)
+    if name not in pieces:
+        return source
+    waiting, used = [name], {name}
+    while waiting:
+        for node in pieces[waiting.pop()]:
+            fresh = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and n.id in pieces} - used
+            used |= fresh
+            waiting += fresh
+    kept = [n for n in tree.body if used & set(_defined(n)) or isinstance(n, ast.Import | ast.ImportFrom)]
+    return "\n".join(ast.get_source_segment(source, node) or "" for node in kept)
+
+
+def _defined(node: ast.stmt) -> list[str]:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return [node.name]
+    return [n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
 
 
 def _modules(function: Any) -> list[Any]:

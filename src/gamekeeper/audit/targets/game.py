@@ -7,6 +7,7 @@ audit's positive control: each flaw is known, and so is each repair.
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,7 +47,7 @@ class GameTarget:
         self._at = [known[e.columns["id"]] for e in examples]
 
     def _example(self, item: Item) -> Example:
-        """Good replies are the scripts of full worth; bad ones those of none, as they stand in the honest one's place."""
+        """Good is the honest script; bad are those that are worth nothing."""
         scripts = self.game.scripts(item)
         honest = [s.replies for s in scripts if s.name == "honest"]
         bad = [s.replies for s in scripts if s.truth == 0 and len(s.replies) == len(honest[0])]
@@ -57,9 +58,11 @@ class GameTarget:
         return Example(text, answer, {**item.fields, "id": item.id}, tuple(map(turns_of, honest)), tuple(bad), messages)
 
     def grade(self, calls: Sequence[Call], *, alone: bool = False, wall_s: float | None = None) -> list[Paid]:
+        started = time.perf_counter()
         scores = self.game.score_many([(self.items[self._at[i]], turns) for i, turns in calls])
         self.calls += len(calls)
-        return [Paid(s.reward, s.unscored or "", truth=s.truth, evidence=s.evidence) for s in scores]
+        each = (time.perf_counter() - started) / max(1, len(calls))
+        return [Paid(s.reward, s.unscored or "", "", each, s.truth, s.evidence) for s in scores]
 
     def grade_together(self, calls: Sequence[Call]) -> list[Paid]:
         return self.grade(calls)
