@@ -21,7 +21,7 @@ class Place:
     """A program inside a reply. `put` replaces it; `names` are called by the grader, `owner` is their class."""
 
     code: str
-    put: Callable[[str], str]
+    put: Callable[..., str]
     names: tuple[str, ...]
     owner: str = ""
 
@@ -60,8 +60,8 @@ def place_of(scene: Scene, mined: Mined) -> Place | None:
     return Place("", (lambda code: f"```python\n{code}\n```") if fenced else lambda code: code, names)
 
 
-def _candidates(text: str) -> list[tuple[str, Callable[[str], str]]]:
-    found: list[tuple[str, Callable[[str], str]]] = []
+def _candidates(text: str) -> list[tuple[str, Callable[..., str]]]:
+    found: list[tuple[str, Callable[..., str]]] = []
     for pattern, group in ((_FENCE, 1), (_TAGGED, 2)):
         for m in pattern.finditer(text):
             start, end = m.span(group)

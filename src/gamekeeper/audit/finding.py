@@ -152,7 +152,7 @@ class Report:
 
     def worst(self) -> str | None:
         """The highest severity among findings and faults."""
-        found = [f.severity for f in (*self.findings, *self.faults)]
+        found = [*(f.severity for f in self.findings), *(f.severity for f in self.faults)]
         return max(found, key=severity_rank) if found else None
 
     def exit_code(self, fail_on: str = "medium") -> int:

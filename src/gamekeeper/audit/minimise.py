@@ -59,16 +59,23 @@ def _is_good_part(scene: Scene, candidate: str) -> bool:
 
 def shrunk(text: str, keeps: Keeps) -> str:
     """The shortest text found by leaving out lines, words, characters, such that `keeps` still holds."""
-    for pieces in (re.findall(r"[^\n]*\n|[^\n]+", text), None, list):
-        if pieces is None:
-            parts = re.findall(r"\S+\s*|\s+", text)
-        elif pieces is list:
-            parts = list(text) if len(text) <= 200 else []
-        else:
-            parts = list(pieces)
+    for cut in (_lines, _words, _characters):
+        parts = cut(text)
         if len(parts) > 1:
             text = "".join(_ddmin(parts, lambda p: keeps("".join(p))))
     return text
+
+
+def _lines(text: str) -> list[str]:
+    return re.findall(r"[^\n]*\n|[^\n]+", text)
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\S+\s*|\s+", text)
+
+
+def _characters(text: str) -> list[str]:
+    return list(text) if len(text) <= 200 else []
 
 
 def _ddmin(parts: Sequence[str], keeps: Callable[[Sequence[str]], bool]) -> list[str]:

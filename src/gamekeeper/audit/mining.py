@@ -87,7 +87,7 @@ def _short(strings: Iterable[str]) -> list[str]:
     return [s for s in strings if 0 < len(s) <= 400 and s.strip()]
 
 
-def _unique(values: Iterable) -> tuple:  # type: ignore[type-arg]
+def _unique(values: Iterable) -> tuple:
     return tuple(dict.fromkeys(values))[:_MOST]
 
 

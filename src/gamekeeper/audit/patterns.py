@@ -8,8 +8,8 @@ sampled. Look-arounds and back-references are skipped, so a result may fail to m
 from __future__ import annotations
 
 import re
-import re._constants as op  # type: ignore[import-not-found]
-import re._parser as parser  # type: ignore[import-not-found]
+import re._constants as op
+import re._parser as parser
 from collections.abc import Sequence
 from typing import Any
 

@@ -50,8 +50,8 @@ class Grader(Protocol):
     bindings: how many ways of calling there are to try, best guess first; `grade` is told which one is meant.
     """
 
-    kind: str
-
+    @property
+    def kind(self) -> str: ...
     @property
     def bindings(self) -> Sequence[str]: ...
     def examples(self, n: int, seed: int) -> list[Example]: ...

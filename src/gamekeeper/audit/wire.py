@@ -19,9 +19,9 @@ class Silent(Exception):
 
 def send(fd: int, message: Any) -> None:
     data = json.dumps(message, default=repr).encode()
-    data = memoryview(_HEAD.pack(len(data)) + data)
-    while data:
-        data = data[os.write(fd, data) :]
+    left = memoryview(_HEAD.pack(len(data)) + data)
+    while left:
+        left = left[os.write(fd, left) :]
 
 
 def receive(fd: int, seconds: float | None = None) -> Any:

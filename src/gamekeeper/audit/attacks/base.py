@@ -17,7 +17,7 @@ from gamekeeper.audit.finding import Turns
 from gamekeeper.audit.mining import Mined
 from gamekeeper.audit.scene import Scene
 
-Make = Callable[[Scene], "str | Turns | None"]
+Make = Callable[..., "str | Turns | None"]  # (Scene); loops bind what varies as further defaults
 Family = Callable[[Mined, Scene], Iterator["Attack"]]
 
 

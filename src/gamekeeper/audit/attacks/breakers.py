@@ -113,7 +113,8 @@ def attacks(mined: Mined, first: Scene) -> Iterator[Attack]:
     for n, text in enumerate(_ODD):
         yield made("exception", f"{n} {text[:10]!r}", text)
         yield made("exception", f"{n} {text[:10]!r} in the slot", lambda s, t=text: s.wrap(t))
-    for n, text in enumerate(_CODE):
+    # A process for each is dear: only where the source says that code is run, or says nothing.
+    for n, text in enumerate(_CODE if mined.runs_code or not mined.known else ()):
         yield made("evaluated", f"{n}", lambda s, t=text: s.wrap(t), alone=True)
         yield made("evaluated", f"{n} plain", text, alone=True)
     for n, text in enumerate(_SLOW):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from gamekeeper.audit.attacks.base import Attack, Maker, Technique
 from gamekeeper.audit.carriers import THOUGHT
@@ -120,8 +121,9 @@ def _fields(made: Maker, mined: Mined) -> Iterator[Attack]:
         return
     for value in (*BEST, NONSENSE[0], "x " * 100):
         yield made("fields", f"all text {value[:8]!r}", json.dumps(dict.fromkeys(keys, value)))
-    for value in (True, 1, 1.0, 10, 100, [], {}, [1, 2, 3]):
-        yield made("fields", f"all {json.dumps(value)}", json.dumps(dict.fromkeys(keys, value)))
+    others: tuple[Any, ...] = (True, 1, 1.0, 10, 100, [], {}, [1, 2, 3])
+    for other in others:
+        yield made("fields", f"all {json.dumps(other)}", json.dumps(dict.fromkeys(keys, other)))
     yield made("fields", "as lines", "\n".join(f"{k}: 1" for k in keys))
 
 

@@ -100,7 +100,7 @@ def attacks(mined: Mined, first: Scene) -> Iterator[Attack]:
         return
     made = Maker("program", TABLE)
 
-    def program(technique: str, variant: str, text: Callable[[Place, Scene], str | None], **flags: bool) -> Attack:
+    def program(technique: str, variant: str, text: Callable[..., str | None], **flags: bool) -> Attack:
         return made(technique, variant, lambda s: _reply(s, mined, text), alone=True, **flags)
 
     for name, (before, body) in EXITS.items():
@@ -136,7 +136,7 @@ def attacks(mined: Mined, first: Scene) -> Iterator[Attack]:
         yield program("tests", name, lambda p, s, t=text: p.define("return None" if p.names else "pass", t))
 
 
-def _reply(scene: Scene, mined: Mined, text: Callable[[Place, Scene], str | None]) -> str | None:
+def _reply(scene: Scene, mined: Mined, text: Callable[..., str | None]) -> str | None:
     place = place_of(scene, mined)
     made = text(place, scene) if place is not None else None
     return place.put(made) if place is not None and made is not None else None

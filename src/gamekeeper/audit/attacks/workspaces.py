@@ -67,7 +67,7 @@ _TESTS = (
     "run_tests.sh",
     "run_tests.py",
 )
-Shape = Callable[[dict[str, str]], str]
+Shape = Callable[..., str]
 
 
 def attacks(mined: Mined, first: Scene) -> Iterator[Attack]:

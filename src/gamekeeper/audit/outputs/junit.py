@@ -17,7 +17,8 @@ def junit(report: Report, fail_on: str = "medium") -> str:
         cases = [_case(report, "reach", _element("error", report.reach.why, report.reach.needs))]
         return _document(report, cases, failures=0, errors=1)
     named: dict[str, list[Finding | Fault]] = {name: [] for name in report.families}
-    for found in (*report.findings, *report.faults):
+    every: list[Finding | Fault] = [*report.findings, *report.faults]
+    for found in every:
         named.setdefault(found.family if isinstance(found, Finding) else found.id, []).append(found)
     cases, failures = [_case(report, "reach", "")], 0
     for name, group in named.items():

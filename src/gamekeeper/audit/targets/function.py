@@ -128,7 +128,7 @@ class FunctionGrader:
 
 def _sources(function: Any) -> str:
     """What the function reaches in its own module, and the modules beside it whole."""
-    texts = []
+    texts: list[str] = []
     for module in _modules(function):
         try:
             text = inspect.getsource(module)
@@ -178,7 +178,9 @@ def _modules(function: Any) -> list[Any]:
     found, folder = [home], Path(getattr(home, "__file__", None) or "/nowhere/x").parent
     for value in getattr(function, "__globals__", {}).values():
         module = value if isinstance(value, ModuleType) else inspect.getmodule(value) if callable(value) else None
-        near = module is not None and Path(getattr(module, "__file__", None) or "/").parent == folder
+        if module is None:
+            continue
+        near = Path(getattr(module, "__file__", None) or "/").parent == folder
         if near and module not in found and len(found) < _MOST_MODULES:
             found.append(module)
     return found

@@ -24,7 +24,7 @@ class GameTarget:
     """The auditor's view of a game in one arm."""
 
     truths = True
-    layers = ("a game of this package: its score runs in this process, its programs in the sandbox",)
+    layers: tuple[str, ...] = ("a game of this package: its score runs in this process, its programs in the sandbox",)
 
     def __init__(self, spec: Spec) -> None:
         options = {k: v for k, v in spec.params.items() if k != "columns"}
