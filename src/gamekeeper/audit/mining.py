@@ -135,7 +135,8 @@ class _Walk(ast.NodeVisitor):
     def visit_Call(self, node: ast.Call) -> None:
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         root = node.func.value if isinstance(node.func, ast.Attribute) else None
-        self.calls.add(name)
+        if not (isinstance(root, ast.Name) and root.id in ("re", "regex")):  # re.compile runs no code
+            self.calls.add(name)
         if isinstance(root, ast.Name):
             self.roots.add(root.id)
         first = node.args[0] if node.args else None

@@ -131,6 +131,8 @@ def _accepts(body: Tree, text: str) -> bool:
         if len(inner) == 1 and low <= len(text) <= high:
             return all(_one(inner[0], c) for c in text)
         return False
+    if len(nodes) == 1 and nodes[0][0] in (op.IN, op.ANY, op.NOT_LITERAL):
+        return len(text) == 1 and _one(nodes[0], text)
     if len(nodes) == 1 and nodes[0][0] is op.BRANCH:
         return any(_accepts(branch, text) for branch in nodes[0][1][1])
     if nodes and all(kind is op.LITERAL for kind, _ in nodes):

@@ -19,7 +19,7 @@ from gamekeeper.audit import truth
 from gamekeeper.audit.carriers import PLAIN, Carrier, carriers
 from gamekeeper.audit.finding import Example, Paid, Reach, Turns
 from gamekeeper.audit.mining import Mined
-from gamekeeper.audit.scene import NONSENSE, Scene, slot_of, wrong_values
+from gamekeeper.audit.scene import NONSENSE, Scene, slot_of, unlike, wrong_values
 from gamekeeper.audit.target import Call, Target
 
 _PROBED = 3
@@ -214,7 +214,7 @@ def _why_not(best: _Trial | None, errors: Sequence[str]) -> str:
 def _scene(
     example: Example, index: int, answers: Sequence[str], shape: Carrier | None, mined: Mined, seed: int
 ) -> Scene:
-    others = tuple(dict.fromkeys(a for a in answers if a and not truth.same(a, answers[index])))
+    others = tuple(dict.fromkeys(a for a in answers if a and unlike(a, answers[index])))
     wrongs = wrong_values(example, _shuffled(others, index))
     good, _ = _pair(examples_of(example, index, len(answers)), answers, index, shape)
     wrap = _wrap(good, answers[index], shape, bool(example.good))

@@ -76,9 +76,17 @@ def wrong_values(example: Example, others: Sequence[str], count: int = 6) -> tup
         steps = [chance.choice((3, 7, 11)), -chance.choice((2, 5, 9)), 100 + chance.randrange(50), 13, 29, 57]
         made = [_like(gold, number + step) for step in steps]
     elif gold:
-        made = [o for o in others if not truth.contains(gold, o) and not truth.contains(o, gold)][:3]
+        made = [o for o in others if unlike(o, gold)][:3]
     made += list(NONSENSE)
     return tuple(w for w in dict.fromkeys(made) if not any(truth.same(w, g) for g in wanted))[:count]
+
+
+def unlike(a: str, b: str) -> bool:
+    """Whether two answers are surely not both right: neither holds the other, and they share few words."""
+    if truth.contains(a, b) or truth.contains(b, a):
+        return False
+    x, y = set(a.lower().split()), set(b.lower().split())
+    return len(x & y) * 2 < len(x | y)
 
 
 def _like(gold: str, value: Any) -> str:
