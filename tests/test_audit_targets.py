@@ -167,7 +167,7 @@ def strict(completion: str, answer: str) -> float:
     ],
 )
 def test_faults_that_are_no_holes(grader: Any, fault: str, severity: str) -> None:
-    report = audit(grader, SUMS, Settings(search=0))
+    report = audit(grader, SUMS, Settings(only=("fault", "breaker")))
     assert report.outcome == RESISTED, report.findings
     # Chance shows between calls too, so it may first be taken for memory.
     names = {f.id: f.severity for f in report.faults}
@@ -177,7 +177,7 @@ def test_faults_that_are_no_holes(grader: Any, fault: str, severity: str) -> Non
 
 
 def test_memory_between_calls_shows() -> None:
-    report = audit(with_memory, SUMS, Settings(search=0))
+    report = audit(with_memory, SUMS, Settings(only=("fault",)))
     assert {"fault/order", "fault/batch"} & {f.id for f in report.faults}, report.faults
 
 
@@ -193,13 +193,13 @@ def only_search_finds(completion: str, answer: str) -> float:
 
 
 def test_search_puts_pieces_together_and_the_seed_decides_how() -> None:
-    found = audit(only_search_finds, SUMS, Settings(search=1500, only=("search", "format")))
+    found = audit(only_search_finds, SUMS, Settings(search=1500, only=("search",)))
     best = max(found.findings, key=lambda f: f.gain)
     assert (best.family, best.gain) == ("search", 1.0), found.findings
     assert "ZEBRA" in best.reply
     assert "<plan>" in best.reply
     assert len(best.reply) < 40
-    again = audit(only_search_finds, SUMS, Settings(search=1500, only=("search", "format")))
+    again = audit(only_search_finds, SUMS, Settings(search=1500, only=("search",)))
     assert [f.replies for f in again.findings] == [f.replies for f in found.findings]
 
 

@@ -93,7 +93,7 @@ class Audit:
         shots += self._searched(shooting, found, mined, shots, findings)
         findings = self._extended(judged(shots, self.oracle), shots, found, mined, shooting)
         findings = [self._finished(f, shots, found, shooting) for f in findings]
-        other = [] if self.settings.only else faults(self.target, found, shots, shooting)
+        other = faults(self.target, found, shots, shooting) if self._wants("fault") else []
         return self._report(found, started, findings, other, shots, shooting)
 
     def _wants(self, family: str) -> bool:

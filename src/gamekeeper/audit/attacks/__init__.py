@@ -20,8 +20,8 @@ FAMILIES: Mapping[str, Family] = {
     "program": programs.attacks,
     "workspace": workspaces.attacks,
 }
-OTHERS = ("data", "context", "search", "learner", "incentive")
-"""Families whose findings do not come from a list of replies."""
+OTHERS = ("data", "context", "search", "learner", "incentive", "fault")
+"""What does not come from a list of replies."""
 
 
 def battery(mined: Mined, first: Scene, only: Sequence[str] = ()) -> list[Attack]:
