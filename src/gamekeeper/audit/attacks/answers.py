@@ -78,7 +78,8 @@ def attacks(mined: Mined, first: Scene) -> Iterator[Attack]:
 
 
 def _known(scene: Scene) -> bool:
-    return bool(scene.gold) and len(scene.gold) < 400 and len(scene.wrongs) > 1
+    # Around a sentence or a paragraph a few words more do not make the reply wrong.
+    return bool(scene.gold) and len(scene.gold.split()) <= 3 and len(scene.gold) < 80 and len(scene.wrongs) > 1
 
 
 def _enumerations(made: Maker) -> Iterator[Attack]:
@@ -106,7 +107,12 @@ def _enumerations(made: Maker) -> Iterator[Attack]:
         lambda s: _each(s, [str(n) for n in _RANGE]) if truth.value_of(s.gold) is not None else None,
         lists=True,
     )
-    yield made("many-slots", "answers of the data", lambda s: _each(s, _ordered(s)) if s.others else None, lists=True)
+    yield made(
+        "many-slots",
+        "answers of the data",
+        lambda s: _each(s, _ordered(s)) if _all_answers(s, "") else None,
+        lists=True,
+    )
     yield made("enumerate", "yes and no", lambda s: "yes no true false" if _is_verdict(s.gold) else None, lists=True)
     yield made(
         "enumerate-slot",
@@ -132,7 +138,7 @@ def _ordered(scene: Scene) -> list[str]:
 
 
 def _all_answers(scene: Scene, glue: str) -> str | None:
-    return glue.join(_ordered(scene)) if scene.others and len(scene.gold) < 200 else None
+    return glue.join(_ordered(scene)) if scene.others and len(scene.gold.split()) <= 3 else None
 
 
 def _each(scene: Scene, values: list[str]) -> str:

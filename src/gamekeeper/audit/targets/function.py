@@ -161,13 +161,15 @@ def reached(source: str, name: str) -> str:
             fresh = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and n.id in pieces} - used
             used |= fresh
             waiting += fresh
-    kept = [n for n in tree.body if used & set(_defined(n)) or isinstance(n, ast.Import | ast.ImportFrom)]
+    kept = [n for n in tree.body if used & set(_defined(n))]
     return "\n".join(ast.get_source_segment(source, node) or "" for node in kept)
 
 
 def _defined(node: ast.stmt) -> list[str]:
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return [node.name]
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return [(alias.asname or alias.name).partition(".")[0] for alias in node.names]
     return [n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
 
 
