@@ -87,7 +87,7 @@ class Audit:
         found = survey(self.target, examples, mined, self.settings.seed)
         if not found.reach.reached:
             return self._report(found, started)
-        shooting = Range(self.target, found.scenes, self.settings.seconds)
+        shooting = Range(self.target, found.scenes, self.settings.seconds, mined.timeout)
         shots = shooting.shoot(battery(mined, found.scenes[0], self.settings.only), self._told())
         findings = judged(shots, self.oracle)
         shots += self._searched(shooting, found, mined, shots, findings)

@@ -85,7 +85,7 @@ def is_wrong(shot: Shot, oracle: Oracle | None) -> bool:
         return True
     if shot.paid.truth is not None:
         return shot.paid.truth < _RIGHT
-    if oracle is not None:
+    if oracle is not None and shot.gain >= NOTABLE:  # what gained nothing need not be asked about
         worth = oracle(shot.scene, shot.turns)
         if worth is not None:
             return worth < _RIGHT

@@ -10,7 +10,7 @@ import ast
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from gamekeeper.audit.patterns import compiled, looks_like_regex
 
@@ -50,8 +50,9 @@ class Mined:
     runs_code: bool = False
     reads_json: bool = False
     judges: bool = False
+    shell: bool = False
+    timeout: float = 0.0
     known: bool = False
-    facts: dict[str, int] = field(default_factory=dict)
 
 
 def mine(source: str) -> Mined:
@@ -79,6 +80,8 @@ def mine(source: str) -> Mined:
         runs_code=bool(walk.calls & _RUNS_CODE) or "subprocess" in source or "pytest" in source,
         reads_json="json" in walk.roots or "yaml" in walk.roots or "literal_eval" in walk.calls,
         judges="judge" in low or "rubric" in low or "verdict" in low or "openai" in low or "llm" in low,
+        shell="shell=True" in source or any(t in ("bash", "sh", "/bin/sh", "/bin/bash") for t in walk.strings),
+        timeout=max((t for t in walk.timeouts if t < 20), default=0.0),
         known=bool(source.strip()),
     )
 
@@ -103,6 +106,7 @@ class _Walk(ast.NodeVisitor):
         self.functions: list[str] = []
         self.calls: set[str] = set()
         self.roots: set[str] = set()
+        self.timeouts: list[float] = []
 
     def visit_Expr(self, node: ast.Expr) -> None:
         if not isinstance(node.value, ast.Constant):  # a docstring tells a reader, not the grader
@@ -139,6 +143,7 @@ class _Walk(ast.NodeVisitor):
             self.calls.add(name)
         if isinstance(root, ast.Name):
             self.roots.add(root.id)
+        self._timeout(name, node)
         first = node.args[0] if node.args else None
         text = first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else None
         if isinstance(root, ast.Name) and root.id in ("re", "regex") and name in _REGEX_CALLS and text:
@@ -146,6 +151,13 @@ class _Walk(ast.NodeVisitor):
         if name in ("get", "pop", "getattr", "hasattr", "find", "getenv", "setdefault", "findtext") and text:
             self.keys.append(text)
         self.generic_visit(node)
+
+    def _timeout(self, name: str, node: ast.Call) -> None:
+        """How long the grader itself waits: `timeout=3`, `signal.alarm(3)`."""
+        given = [k.value for k in node.keywords if k.arg in ("timeout", "timeout_s", "seconds")]
+        given += node.args[-1:] if name in ("alarm", "setitimer") else []
+        found = [g.value for g in given if isinstance(g, ast.Constant)]
+        self.timeouts += [float(v) for v in found if isinstance(v, int | float)]
 
     def visit_Name(self, node: ast.Name) -> None:
         if isinstance(node.ctx, ast.Store):

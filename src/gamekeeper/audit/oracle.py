@@ -34,8 +34,13 @@ def open_oracle(settings: Settings, examples: Sequence[Example]) -> Iterator[Ora
                 "It must give known-good replies 1 and wrong ones 0; check it by hand."
             )
 
+        known: dict[tuple[int, Turns], float | None] = {}
+
         def worth(scene: Scene, turns: Turns) -> float | None:
-            return target.grade([(scene.index, turns)], alone=True)[0].reward
+            key = (scene.index, turns)
+            if key not in known:
+                known[key] = target.grade([key])[0].reward
+            return known[key]
 
         yield worth
     finally:

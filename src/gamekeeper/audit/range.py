@@ -26,11 +26,13 @@ Progress = Callable[[int, int], None]
 class Range:
     """Pays replies for one target and remembers what it paid, so that no reply is graded twice."""
 
-    def __init__(self, target: Target, scenes: Sequence[Scene], seconds: float) -> None:
+    def __init__(self, target: Target, scenes: Sequence[Scene], seconds: float, patience: float = 0.0) -> None:
+        """patience: how long the grader itself waits for a reply that hangs, which it may then pay."""
         self.target, self.scenes = target, list(scenes)
         self.until = time.monotonic() + seconds
         self.memory: dict[tuple[int, Turns], Paid] = {}
         self.left_out = 0
+        self.slow_wall = max(_SLOW_WALL, patience + 2.0)
 
     @property
     def out_of_time(self) -> bool:
@@ -74,7 +76,7 @@ class Range:
             part = attacks[start : start + chunk]
             for alone, slow in ((False, False), (True, False), (True, True)):
                 kind = [a for a in part if (a.alone, a.slow) == (alone, slow)]
-                shots += self._shots(kind, scenes[:1] if slow else scenes, alone, _SLOW_WALL if slow else None)
+                shots += self._shots(kind, scenes[:1] if slow else scenes, alone, self.slow_wall if slow else None)
             if progress is not None:
                 progress(min(start + chunk, len(attacks)), len(attacks))
         return shots

@@ -64,6 +64,17 @@ TABLE = {
         ("MA01", "MA16"),
     ),
 }
+# Words that are no answer and begin with, or hold, one.
+_WORDS = {
+    "a": "Any",
+    "b": "Because",
+    "c": "Could be",
+    "d": "Dunno",
+    "e": "Every",
+    "yes": "yesterday",
+    "no": "nothing known",
+}
+_WORDS |= {"true": "untrue", "false": "falsehoods abound"}
 _RANGE = range(-20, 401)
 
 
@@ -189,6 +200,8 @@ def _denials(made: Maker) -> Iterator[Attack]:
     }
     for name, form in forms.items():
         yield made("negation", name, lambda s, f=form: f.format(g=s.gold, w=s.wrong) if _known(s) else None, knows=True)
+    # In a slot, only denials that come first: what follows a value may be cut off by a sound grader as well.
+    for name, form in {"not": "not {g}", "anything but": "anything but {g}", "neither": "neither {w} nor {g}"}.items():
         yield made(
             "negation",
             f"{name}, in the slot",
@@ -254,17 +267,12 @@ def _parts(made: Maker) -> Iterator[Attack]:
             ),
             knows=True,
         )
+    yield made("inside", "a word that starts with it", lambda s: _WORDS.get(s.gold.strip("().").lower()), knows=True)
     yield made("normalised", "sign", lambda s: s.wrap(_negated(s.gold)) if _signed(s) else None, knows=True)
     yield made(
         "normalised", "point", lambda s: s.wrap(f"{s.gold[0]}.{s.gold[1:]}") if _pointed(s) else None, knows=True
     )
     yield made("normalised", "letters", lambda s: s.wrap("x".join(s.gold)) if _pointed(s) else None, knows=True)
-    yield made(
-        "normalised",
-        "unit",
-        lambda s: s.wrap(f"{s.gold} thousand") if _known(s) and s.gold.isdigit() else None,
-        knows=True,
-    )
     yield made(
         "fragment",
         "first letter",
@@ -348,7 +356,10 @@ def _near(gold: str, step: int) -> str:
 
 
 def _scaled(gold: str, factor: Fraction) -> str:
-    return f"{float((truth.value_of(gold) or Fraction(0)) * factor):.3f}".rstrip("0").rstrip(".")
+    """A whole number near the answer: a fraction could be cut down to the answer by a grader that reads integers."""
+    value = truth.value_of(gold) or Fraction(0)
+    near = round(value * factor)
+    return str(near if near != value else near + 1)
 
 
 def _types(made: Maker, mined: Mined) -> Iterator[Attack]:

@@ -53,7 +53,7 @@ def attacks(mined: Mined, first: Scene) -> Iterator[Attack]:
     made = Maker("format", TABLE)
     yield from _tags(made, list(dict.fromkeys([*mined.tags, "think", "answer"])))
     yield from _markers(made, mined)
-    yield from _patterns(made, mined)
+    yield from _patterns(made, mined, first)
     yield from _fields(made, mined)
     yield from _edits(made, first)
 
@@ -95,7 +95,7 @@ def _markers(made: Maker, mined: Mined) -> Iterator[Attack]:
             )
 
 
-def _patterns(made: Maker, mined: Mined) -> Iterator[Attack]:
+def _patterns(made: Maker, mined: Mined, first: Scene) -> Iterator[Attack]:
     for n, pattern in enumerate(mined.regexes[:20]):
         groups = max(1, group_count(pattern))
         for text in (*BEST, NONSENSE[0], THOUGHT, ""):
@@ -109,10 +109,23 @@ def _patterns(made: Maker, mined: Mined) -> Iterator[Attack]:
                         f"{n} {text[:12]!r} {repeat} and a wrong answer",
                         lambda s, r=reply: f"{r}\n{s.wrap(s.wrong)}",
                     )
+    yield from _assignments(made, mined, first)
     filled = [fill(p, [THOUGHT] * max(1, group_count(p))) for p in mined.regexes[:20]]
     whole = [f for f in filled if f]
     if len(whole) > 1:
         yield made("pattern", "all together", "\n".join(whole))
+
+
+def _assignments(made: Maker, mined: Mined, first: Scene) -> Iterator[Attack]:
+    """Patterns of two groups, read as name and value: the names that a record may have, set as good as can be."""
+    names = list(dict.fromkeys([*json_keys(first.all_prompt), *mined.keys, "score", "reward", "passed", "done"]))[:16]
+    for n, pattern in enumerate(p for p in mined.regexes[:20] if group_count(p) == 2):
+        found = compiled(pattern)
+        for name in names:
+            for value in ("1", "1.0", "100", "true"):
+                reply = fill(pattern, [name, value])
+                if reply is not None and found is not None and found.search(reply):
+                    yield made("state-edit", f"pattern {n} {name} {value}", reply)
 
 
 def _fields(made: Maker, mined: Mined) -> Iterator[Attack]:

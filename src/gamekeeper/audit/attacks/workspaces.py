@@ -74,7 +74,7 @@ def attacks(mined: Mined, first: Scene) -> Iterator[Attack]:
     made = Maker("workspace", TABLE)
     yield from _states(made, mined, first)
     if _shape(first) is None:
-        if any("bash" in t or "sh -c" in t or t == "sh" for t in mined.strings):
+        if mined.shell:
             yield from _commands(made, mined)
         return
     for name in list(dict.fromkeys([*(f for f in mined.files if not f.endswith(".py")), *_RECORDS]))[:16]:
