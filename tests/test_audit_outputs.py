@@ -111,7 +111,7 @@ def test_the_page_lets_nothing_of_a_reply_through() -> None:
     text.encode()
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.text(max_size=60))
 def test_any_reply_can_be_shown(text: str) -> None:
     report = with_reply(text)

@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gamekeeper.audit.attacks.base import Attack, Technique
@@ -176,6 +176,7 @@ def test_groups_hold_what_was_asked_for() -> None:
     assert fill(r"(unclosed", ["x"]) is None
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30))
 def test_no_pattern_breaks_the_sampler(pattern: str) -> None:
     made = fill(pattern, ["1"])
@@ -214,6 +215,7 @@ def test_the_core_of_an_answer() -> None:
     assert golds(None) == []
 
 
+@settings(deadline=None)
 @given(st.one_of(st.integers(-(10**6), 10**6).map(str), st.text(min_size=1, max_size=20)))
 def test_wrong_values_are_wrong(gold: str) -> None:
     example = Example("p", gold)
@@ -226,6 +228,9 @@ def test_the_slot_is_the_last_mention_that_stands_alone() -> None:
     wrap = slot_of("142 steps, so 42 is the answer (not 420)", "42")
     assert wrap is not None
     assert wrap("X") == "142 steps, so X is the answer (not 420)"
+    twice = slot_of("42? Yes: 42!", "42")
+    assert twice is not None
+    assert twice("X") == "42? Yes: X!"
     assert slot_of("no number", "42") is None
 
 
@@ -323,6 +328,7 @@ def test_an_oracle_overrules_the_text() -> None:
 # Minimising
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["alpha", "beta", "key", "\n", "gamma delta"]), max_size=12), st.integers(0, 12))
 def test_shrinking_keeps_what_it_must_and_nothing_else(words: list[str], at: int) -> None:
     words.insert(min(at, len(words)), "needle")
