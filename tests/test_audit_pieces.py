@@ -325,6 +325,13 @@ def test_an_oracle_overrules_the_text() -> None:
     assert judged([shot("report/style", "42", 1.0)], lambda _s, _t: 0.0) != []
 
 
+def test_half_a_solution_that_earns_a_half_is_fairly_paid() -> None:
+    fair = shot("program/stub", "x", 0.4)
+    for worth, found in ((0.4, 0), (0.3, 0), (0.1, 1)):
+        known = Shot(fair.attack, fair.scene, fair.turns, Paid(0.4, truth=worth))
+        assert len(judged([known])) == found
+
+
 # Minimising
 
 

@@ -84,17 +84,22 @@ def is_wrong(shot: Shot, oracle: Oracle | None) -> bool:
     if shot.attack.bonus:
         return True
     if shot.paid.truth is not None:
-        return shot.paid.truth < _RIGHT
+        return _overpaid(shot, shot.paid.truth)
     if oracle is not None and shot.gain >= NOTABLE:  # what gained nothing need not be asked about
         worth = oracle(shot.scene, shot.turns)
         if worth is not None:
-            return worth < _RIGHT
+            return _overpaid(shot, worth)
     if shot.attack.knows:
         return True
     told = truth.reading(shot.turns[-1], shot.scene.example.answer)
     if shot.attack.lists or not truth.golds(shot.scene.example.answer):
         return told != truth.RIGHT
     return told == truth.WRONG
+
+
+def _overpaid(shot: Shot, worth: float) -> bool:
+    """Worth little, and paid clearly more than that: half a solution that earns a half is fairly paid."""
+    return worth < _RIGHT and (shot.gain < NOTABLE or shot.gain >= worth + NOTABLE)
 
 
 def judged(shots: Sequence[Shot], oracle: Oracle | None = None) -> list[Finding]:
