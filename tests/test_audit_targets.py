@@ -205,7 +205,7 @@ def test_search_puts_pieces_together_and_the_seed_decides_how() -> None:
 
 @pytest.mark.slow
 def test_the_learner_finds_what_pays() -> None:
-    from gamekeeper.audit.learner import learned
+    from gamekeeper.audit.learner import budget, learned
     from gamekeeper.audit.mining import Mined
     from gamekeeper.audit.range import Range
     from gamekeeper.audit.reach import survey
@@ -214,7 +214,9 @@ def test_the_learner_finds_what_pays() -> None:
     target = opened(vowels)
     try:
         found = survey(target, ROWS, Mined(), 0)
-        shots = learned(Range(target, found.scenes, 600), found.scenes, 0, 12, policy=tiny_policy())
+        shots = learned(
+            Range(target, found.scenes, 600), found.scenes, budget(12, learning_rate=1e-2), 0, policy=tiny_policy()
+        )
     finally:
         target.close()
     assert shots

@@ -110,9 +110,9 @@ class Audit:
             seeds = list(dict.fromkeys(s.turns[-1] for s in partly))
             extra += search(shooting, found.scenes, mined, seeds, self.settings.seed, self.settings.search)
         if self._wants("learner") and self.settings.learn:
-            from gamekeeper.audit.learner import learned
+            from gamekeeper.audit.learner import budget, learned
 
-            extra += learned(shooting, found.scenes, self.settings.seed, self.settings.learn, self.progress)
+            extra += learned(shooting, found.scenes, budget(self.settings.learn), self.settings.seed, self.progress)
         return extra
 
     def _extended(

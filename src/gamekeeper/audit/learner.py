@@ -33,14 +33,14 @@ _ABOUT = Technique(
     "Read the reply that it learnt: it shows what pays. Then gate that on a right answer.",
     ("FR02", "PX05", "SE04", "LJ20"),
 )
-_ITEMS, _GROUP = 16, 8
+_TOKENS = 48
 Progress = Callable[[Mapping[str, Any]], None]
 
 
 class Adversary:
     """The target as the trainer sees a game: prompts and rewards, nothing else."""
 
-    reply_tokens: ClassVar[tuple[int, ...]] = (48,)
+    reply_tokens: ClassVar[tuple[int, ...]] = (_TOKENS,)
 
     def __init__(self, shooting: Range, scenes: Sequence[Scene]) -> None:
         self.shooting, self.scenes = shooting, {str(s.index): s for s in scenes}
@@ -77,21 +77,29 @@ class Adversary:
         return True
 
 
+def budget(steps: int, **changes: Any) -> TrainConfig:
+    """What `--learn STEPS` trains with."""
+    usual = {"items_per_step": 16, "group": 8, "minibatches": 2, "threads": 1, "precision": "fp32"}
+    return TrainConfig(steps=steps, **{**usual, **changes})
+
+
 def learned(
     shooting: Range,
     scenes: Sequence[Scene],
+    config: TrainConfig,
     seed: int,
-    steps: int,
     progress: Progress | None = None,
-    policy: Any = None,
+    policy: PocketPolicy | None = None,
 ) -> list[Shot]:
-    """Train for `steps` and return the shots of the reply that is paid most, wrong, on most examples."""
+    """Train as the config says and return the shots of the reply that is paid most, wrong, on most examples.
+
+    policy: another than the one that comes with the package.
+    """
     policy = policy or _base()
     adversary = Adversary(shooting, scenes)
-    config = TrainConfig(steps=steps, items_per_step=_ITEMS, group=_GROUP, minibatches=2, threads=1, precision="fp32")
     for result in train(Trainer(config, policy), adversary, seed):
         if progress is not None:
-            progress({"phase": "learner", "step": result.step, "steps": steps})
+            progress({"phase": "learner", "step": result.step, "steps": config.steps})
     return _best(adversary, scenes)
 
 
