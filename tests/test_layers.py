@@ -59,7 +59,7 @@ CLI_AT_START = FOUNDATIONS | {"cli"}
 STANDARD_ONLY = FOUNDATIONS | {""}
 # Whatever brings torch along. `tokenizers` and `safetensors` come with the same extra.
 HEAVY = {"torch", "transformers", "trl", "accelerate", "datasets", "tokenizers", "safetensors"}
-MAY_BE_HEAVY = {"policy", "train", "studies.runner", "studies.pretraining"}
+MAY_BE_HEAVY = {"policy", "train", "studies.runner", "studies.pretraining", "audit.learner"}
 BAD_NAMES = {"utils", "util", "helpers", "helper", "manager", "managers", "common", "misc"}
 
 

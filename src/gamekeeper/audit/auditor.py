@@ -26,7 +26,7 @@ from gamekeeper.audit.search import search
 from gamekeeper.audit.settings import Settings
 from gamekeeper.audit.target import Limits, Spec, Target
 from gamekeeper.audit.targets import open_target
-from gamekeeper.errors import CouldNotLook
+from gamekeeper.errors import CouldNotLook, MissingExtra
 
 Progress = Callable[[Mapping[str, Any]], None]
 Examples = Iterable[Example | Mapping[str, Any]]
@@ -110,8 +110,10 @@ class Audit:
             seeds = list(dict.fromkeys(s.turns[-1] for s in partly))
             extra += search(shooting, found.scenes, mined, seeds, self.settings.seed, self.settings.search)
         if self._wants("learner") and self.settings.learn:
-            from gamekeeper.audit.learner import budget, learned
-
+            try:
+                from gamekeeper.audit.learner import budget, learned
+            except ModuleNotFoundError as error:
+                raise MissingExtra("train", "The learning adversary", error.name or "torch") from None
             extra += learned(shooting, found.scenes, budget(self.settings.learn), self.settings.seed, self.progress)
         return extra
 

@@ -22,7 +22,6 @@ from gamekeeper.audit.judge import NOTABLE, Shot
 from gamekeeper.audit.range import Range
 from gamekeeper.audit.scene import Scene
 from gamekeeper.config import TrainConfig
-from gamekeeper.errors import MissingExtra
 from gamekeeper.policy.pocket import PocketPolicy
 from gamekeeper.seeds import rng
 from gamekeeper.train.grpo import Trainer, train
@@ -95,19 +94,12 @@ def learned(
 
     policy: another than the one that comes with the package.
     """
-    policy = policy or _base()
+    policy = policy or PocketPolicy.load("pocket")
     adversary = Adversary(shooting, scenes)
     for result in train(Trainer(config, policy), adversary, seed):
         if progress is not None:
             progress({"phase": "learner", "step": result.step, "steps": config.steps})
     return _best(adversary, scenes)
-
-
-def _base() -> PocketPolicy:
-    try:
-        return PocketPolicy.load("pocket")
-    except ImportError as error:
-        raise MissingExtra("train", "The learning adversary", error.name or "torch") from None
 
 
 def _best(adversary: Adversary, scenes: Sequence[Scene]) -> list[Shot]:
