@@ -38,6 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     "sandbox": FOUNDATIONS,
     "games": FOUNDATIONS | {"rewards", "sandbox"},
     "audit": FOUNDATIONS | {"rewards", "sandbox", "games"},
+    "audit.learner": FOUNDATIONS | {"audit", "policy", "train"},  # imported by `--learn` alone
     "monitor": FOUNDATIONS | {"rewards", "sandbox", "games"},
     "policy": FOUNDATIONS,
     "train": FOUNDATIONS | {"policy"},
@@ -59,7 +60,7 @@ STANDARD_ONLY = FOUNDATIONS | {""}
 # Whatever brings torch along. `tokenizers` and `safetensors` come with the same extra.
 HEAVY = {"torch", "transformers", "trl", "accelerate", "datasets", "tokenizers", "safetensors"}
 # `rewards.tokens` counts by a tokenizer's file if it is given one: `tokenizers` brings no torch, and is asked for then.
-MAY_BE_HEAVY = {"policy", "train", "studies.runner", "studies.pretraining", "rewards.tokens"}
+MAY_BE_HEAVY = {"policy", "train", "studies.runner", "studies.pretraining", "rewards.tokens", "audit.learner"}
 BAD_NAMES = {"utils", "util", "helpers", "helper", "manager", "managers", "common", "misc"}
 
 

@@ -14,7 +14,18 @@ import typer
 from typer.core import TyperGroup
 
 from gamekeeper import __version__
-from gamekeeper.cli import checking, console, creating, isolating, measuring, playing, reporting, scoring, training
+from gamekeeper.cli import (
+    auditing,
+    checking,
+    console,
+    creating,
+    isolating,
+    measuring,
+    playing,
+    reporting,
+    scoring,
+    training,
+)
 from gamekeeper.errors import GamekeeperError
 
 
@@ -125,6 +136,7 @@ app.command("check")(checking.check)
 app.command("score")(scoring.score)
 app.command("run")(training.run)
 app.command("eval")(measuring.evaluate)
+app.command("audit")(auditing.audit)
 app.command("report")(reporting.report)
 app.command("pretrain")(training.pretrain)
 app.command("new-game")(creating.new_game)

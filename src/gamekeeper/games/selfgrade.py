@@ -118,6 +118,11 @@ class Selfgrade(BaseGame):
         patched = self.patch_value("audit")
         return self.params.audit if patched is None else patched
 
+    @property
+    def pay_table(self) -> Mapping[tuple[bool, bool, bool], float]:
+        """(audited, verdict is Yes, answer is right) -> reward."""
+        return PAY
+
     # Items
 
     def make_fields(self, draw: random.Random, split: str) -> dict[str, Any]:

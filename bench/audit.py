@@ -1,0 +1,88 @@
+"""The audit's cost: a whole battery on a plain function, attacks a second, and how cost grows.
+
+    python bench/audit.py [--rounds N] [--out FILE]
+
+Prints one JSON line. `battery_s` is the wall time of a whole audit of a plain function by the command's defaults, in
+seconds (bar: 5); `calls_per_cpu_s` is calls of the target for each second of processor time, of parent and children
+together, which a busy machine does not change; `growth` is the processor time with four times the examples, or with
+all families instead of a part, against what straight proportion would cost (1 is linear, below is better).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+from gamekeeper.audit import Report, Settings, audit
+
+
+def contains(completion: str, answer: str) -> float:
+    return 1.0 if answer in completion else 0.0
+
+
+def strict(completion: str, answer: str) -> float:
+    return 1.0 if completion.strip() == answer else 0.0
+
+
+def rows(count: int) -> list[dict[str, str]]:
+    return [{"prompt": f"What is {n} times 7?", "answer": str(n * 7)} for n in range(11, 11 + count)]
+
+
+def cpu() -> float:
+    own, children = (resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+
+def timed(target: Any, count: int, **settings: Any) -> dict[str, float]:
+    before, started = cpu(), time.perf_counter()
+    report: Report = audit(target, rows(count), Settings(most_examples=count, **settings))
+    wall = time.perf_counter() - started
+    tried = sum(row["tried"] for row in report.families.values())
+    return {"wall_s": wall, "cpu_s": cpu() - before, "calls": report.calls, "attacks": tried}
+
+
+def measure(rounds: int) -> dict[str, Any]:
+    name = f"{Path(__file__).resolve()}:strict"
+    whole = [timed(name, 16) for _ in range(rounds)]
+    holed = [timed(f"{Path(__file__).resolve()}:contains", 16) for _ in range(rounds)]
+    few, many = (min((timed(contains, n, search=0) for _ in range(rounds)), key=lambda r: r["cpu_s"]) for n in (8, 32))
+    part, all_ = (
+        min((timed(strict, 8, search=0, **o) for _ in range(rounds)), key=lambda r: r["cpu_s"])
+        for o in ({"only": ("answer",)}, {})
+    )
+    best = min(whole, key=lambda r: r["cpu_s"])
+    return {
+        "battery_s": statistics.median(r["wall_s"] for r in whole),
+        "battery_cpu_s": best["cpu_s"],
+        "holed_s": statistics.median(r["wall_s"] for r in holed),
+        "attacks": best["attacks"],
+        "calls": best["calls"],
+        "calls_per_cpu_s": best["calls"] / best["cpu_s"],
+        "attacks_per_cpu_s": best["attacks"] / best["cpu_s"],
+        "growth": {
+            "examples": (many["cpu_s"] / few["cpu_s"]) / (32 / 8),
+            "attacks": (all_["cpu_s"] / part["cpu_s"]) / (all_["calls"] / part["calls"]),
+        },
+        "load": os.getloadavg()[0],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args()
+    text = json.dumps({k: round(v, 4) if isinstance(v, float) else v for k, v in measure(args.rounds).items()})
+    print(text)
+    if args.out is not None:
+        args.out.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""The families of attacks, one file each. What a family tries depends on what was mined and on the first example."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from gamekeeper.audit.attacks import answers, breakers, formats, plain, programs, proxies, reports, workspaces
+from gamekeeper.audit.attacks.base import Attack, Family, Technique
+from gamekeeper.audit.mining import Mined
+from gamekeeper.audit.scene import Scene
+from gamekeeper.errors import UnknownName
+
+FAMILIES: Mapping[str, Family] = {
+    "plain": plain.attacks,
+    "answer": answers.attacks,
+    "format": formats.attacks,
+    "report": reports.attacks,
+    "proxy": proxies.attacks,
+    "breaker": breakers.attacks,
+    "program": programs.attacks,
+    "workspace": workspaces.attacks,
+}
+OTHERS = ("data", "context", "search", "learner", "incentive", "fault")
+"""What does not come from a list of replies."""
+
+
+def battery(mined: Mined, first: Scene, only: Sequence[str] = ()) -> list[Attack]:
+    """All attacks, interleaved by cause, so that a budget that runs out has looked a little everywhere.
+
+    only: families ("answer"), causes ("answer/hedge") or single attacks by their id.
+    """
+    check_only(only)
+    causes: dict[str, list[Attack]] = {}
+    for make in FAMILIES.values():
+        for attack in make(mined, first):
+            if not only or chosen(attack, only):
+                causes.setdefault(attack.cause, []).append(attack)
+    return list(_interleaved(list(causes.values())))
+
+
+def chosen(attack: Attack, only: Sequence[str]) -> bool:
+    # What explains other findings is always tried, or a part of the battery would name another cause than the whole.
+    return attack.baseline or any(attack.id == o or attack.cause == o or attack.family == o for o in only)
+
+
+def check_only(only: Sequence[str]) -> None:
+    for name in only:
+        family = name.partition("/")[0]
+        if family not in FAMILIES and family not in OTHERS:
+            raise UnknownName("family of attacks", name, [*FAMILIES, *OTHERS])
+
+
+def _interleaved(lists: list[list[Attack]]) -> Iterator[Attack]:
+    for n in range(max(map(len, lists), default=0)):
+        for attacks in lists:
+            if n < len(attacks):
+                yield attacks[n]
+
+
+__all__ = ["FAMILIES", "OTHERS", "Attack", "Technique", "battery", "check_only", "chosen"]

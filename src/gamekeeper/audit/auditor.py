@@ -1,0 +1,259 @@
+"""The audit from end to end: reach, battery, search, learner, faults, minimal replies, report."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gamekeeper import __version__
+from gamekeeper.audit import incentives, truth
+from gamekeeper.audit.attacks import Attack, battery, check_only
+from gamekeeper.audit.examples import as_examples
+from gamekeeper.audit.faults import faults
+from gamekeeper.audit.finding import COULD_NOT_LOOK, FOOLED, RESISTED, Example, Fault, Finding, Reach, Report
+from gamekeeper.audit.judge import NOTABLE, Oracle, Shot, gain, in_order, judged
+from gamekeeper.audit.minimise import minimal
+from gamekeeper.audit.mining import Mined, mine
+from gamekeeper.audit.modal import modal
+from gamekeeper.audit.oracle import open_oracle
+from gamekeeper.audit.range import Range
+from gamekeeper.audit.reach import Survey, survey
+from gamekeeper.audit.search import search
+from gamekeeper.audit.settings import Settings
+from gamekeeper.audit.target import Limits, Spec, Target
+from gamekeeper.audit.targets import open_target
+from gamekeeper.errors import CouldNotLook, MissingExtra
+
+Progress = Callable[[Mapping[str, Any]], None]
+Examples = Iterable[Example | Mapping[str, Any]]
+
+
+def audit(
+    target: str | Callable[..., Any],
+    examples: Examples = (),
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Look for wrong replies that the target pays.
+
+    target: a name such as "file.py:reward" or "game:tamper", or a callable.
+    examples: rows with `prompt`, `answer`, `good`, any columns; a target that brings its own needs none.
+    Raises UsageError on a call that is wrong. A target that cannot be reached is an outcome, not an error.
+    """
+    settings = settings or Settings()
+    check_only(settings.only)
+    started = time.monotonic()
+    given = as_examples(examples)
+    try:
+        opened = open_target(target, spec_of(given, settings), limits_of(settings))
+    except CouldNotLook as error:
+        name = target if isinstance(target, str) else repr(target)
+        reach = Reach(False, str(error), needs="Make the target importable, or name another.")
+        return Report(name, "?", COULD_NOT_LOOK, reach, version=__version__, seed=settings.seed)
+    try:
+        with open_oracle(settings, given) as oracle:
+            return Audit(opened, given, settings, progress, oracle).run(started)
+    finally:
+        opened.close()
+
+
+def spec_of(given: Sequence[Example], settings: Settings) -> Spec:
+    columns = sorted({c for e in given for c in e.columns})
+    params = {**settings.params, "columns": columns}
+    return Spec("", settings.bind, params, os.getcwd(), settings.seed, settings.most_examples)
+
+
+def limits_of(settings: Settings) -> Limits:
+    return Limits(settings.wall_s, settings.memory_mb, settings.network, settings.environment)
+
+
+@dataclass
+class Audit:
+    """One audit in progress."""
+
+    target: Target
+    given: Sequence[Example]
+    settings: Settings
+    progress: Progress | None = None
+    oracle: Oracle | None = None
+
+    def run(self, started: float) -> Report:
+        examples = list(self.given)[: self.settings.most_examples] or self.target.examples()
+        mined = mine(self.target.source())
+        found = survey(self.target, examples, mined, self.settings.seed)
+        if not found.reach.reached:
+            return self._report(found, started)
+        shooting = Range(self.target, found.scenes, self.settings.seconds, mined.timeout)
+        shots = shooting.shoot(battery(mined, found.scenes[0], self.settings.only), self._told())
+        findings = judged(shots, self.oracle)
+        shots += self._searched(shooting, found, mined, shots, findings)
+        findings = self._extended(judged(shots, self.oracle), shots, found, mined, shooting)
+        findings = [self._finished(f, shots, found, shooting) for f in findings]
+        other = faults(self.target, found, shots, shooting) if self._wants("fault") else []
+        return self._report(found, started, findings, other, shots, shooting)
+
+    def _wants(self, family: str) -> bool:
+        return not self.settings.only or any(o.partition("/")[0] == family for o in self.settings.only)
+
+    def _searched(
+        self, shooting: Range, found: Survey, mined: Mined, shots: Sequence[Shot], findings: Sequence[Finding]
+    ) -> list[Shot]:
+        """Search where the battery left something to find; the learner where it is asked for."""
+        extra: list[Shot] = []
+        done = any(f.gain >= 0.9 and f.share >= 0.5 and not _knows(f, shots) for f in findings)
+        if self._wants("search") and not done and self.settings.search:
+            partly = sorted((s for s in shots if s.gain > 0 and _usable(s)), key=lambda s: (-s.gain, len(s.turns[-1])))
+            seeds = list(dict.fromkeys(s.turns[-1] for s in partly))
+            extra += search(shooting, found.scenes, mined, seeds, self.settings.seed, self.settings.search)
+        if self._wants("learner") and self.settings.learn:
+            try:
+                from gamekeeper.audit.learner import budget, learned
+            except ModuleNotFoundError as error:
+                raise MissingExtra("train", "The learning adversary", error.name or "torch") from None
+            extra += learned(shooting, found.scenes, budget(self.settings.learn), self.settings.seed, self.progress)
+        return extra
+
+    def _extended(
+        self, findings: list[Finding], shots: Sequence[Shot], found: Survey, mined: Mined, shooting: Range
+    ) -> list[Finding]:
+        """Findings that no single reply shows."""
+        extra: list[Finding | None] = []
+        if self._wants("data"):
+            extra.append(modal(found.scenes))
+        if self._wants("context") and self.target.truths:
+            opposite = incentives.conditional(shots, found.scenes)
+            extra.append(opposite)
+            if opposite is not None:  # what is paid for there is explained by the context
+                findings = [f for f in findings if f.gain < 2.0]
+        table = incentives.table_of(getattr(self.target, "game", None)) if self._wants("incentive") else None
+        if table is not None:
+            extra.append(incentives.under_audited(table))
+        return in_order([*findings, *(f for f in extra if f is not None)])
+
+    def _finished(self, finding: Finding, shots: Sequence[Shot], found: Survey, shooting: Range) -> Finding:
+        """With the minimal reply, what that is paid, and the command that shows it again."""
+        scene = next((s for s in found.scenes if s.index == finding.example), None)
+        attack = next((s.attack for s in shots if s.attack.id == finding.id), None)
+        if scene is not None and attack is not None and self.oracle is None:
+            turns = minimal(finding, attack, scene, shooting, self.target.truths)
+            paid = shooting.memory.get((scene.index, turns))
+            if paid is not None and paid.reward is not None:
+                finding = replace(
+                    finding, replies=turns, reward=paid.reward, evidence=paid.evidence or finding.evidence
+                )
+        return replace(finding, repro=self.command(finding.cause))
+
+    def command(self, only: str = "") -> str:
+        """The command line of this audit, for one finding if `only` names it."""
+        parts = ["gamekeeper", "audit", self.target.name, *self.settings.command]
+        return shlex.join([*parts, *(["--only", only] if only else [])])
+
+    def _told(self) -> Callable[[int, int], None] | None:
+        told = self.progress
+        return (lambda done, total: told({"phase": "attacks", "step": done, "steps": total})) if told else None
+
+    def _report(
+        self,
+        found: Survey,
+        started: float,
+        findings: Sequence[Finding] = (),
+        other: Sequence[Fault] = (),
+        shots: Sequence[Shot] = (),
+        shooting: Range | None = None,
+    ) -> Report:
+        notes = list(self.target.notes)
+        if shooting is not None and shooting.left_out:
+            notes.append(
+                f"{shooting.left_out} attacks were left out for time; raise --seconds (now {self.settings.seconds:g})"
+            )
+        if found.blind:
+            notes.append("the target was reached, but pays right and wrong replies alike")
+        if found.reach.reached and not mine(self.target.source()).known and self.target.kind != "game":
+            notes.append("the target's source could not be read: attacks were not fitted to it")
+        outcome = COULD_NOT_LOOK if not found.reach.reached else FOOLED if findings else RESISTED
+        return Report(
+            self.target.name,
+            self.target.kind,
+            outcome,
+            found.reach,
+            tuple(findings),
+            tuple(other),
+            families(shots),
+            tuple(notes),
+            len(found.scenes),
+            getattr(self.target, "calls", 0),
+            round(time.monotonic() - started, 3),
+            self.settings.seed,
+            tuple(self.target.layers),
+            self.command(),
+            __version__,
+        )
+
+
+def _knows(finding: Finding, shots: Sequence[Shot]) -> bool:
+    return any(s.attack.id == finding.id and s.attack.knows for s in shots)
+
+
+def _usable(shot: Shot) -> bool:
+    """Whether the reply may seed the search: it must not have been made from an answer."""
+    attack: Attack = shot.attack
+    free = not (attack.knows or attack.lists or attack.bonus or attack.alone) and len(shot.turns[-1]) < 2000
+    return free and truth.reading(shot.turns[-1], shot.scene.example.answer) == truth.WRONG
+
+
+def families(shots: Sequence[Shot]) -> dict[str, dict[str, int]]:
+    """How many attacks of each family were tried, and how many gained."""
+    rows: dict[str, dict[str, set[str]]] = {}
+    for shot in shots:
+        row = rows.setdefault(shot.attack.family, {"tried": set(), "paid": set()})
+        row["tried"].add(shot.attack.id)
+        if shot.gain >= NOTABLE:
+            row["paid"].add(shot.attack.id)
+    return {name: {k: len(v) for k, v in row.items()} for name, row in rows.items()}
+
+
+# Replays
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """An old finding against the target of now. closed: what it gains now is no longer notable."""
+
+    finding: Finding
+    reward: float | None
+    gain: float
+    closed: bool
+    error: str = ""
+
+
+def verify_fix(
+    target: str | Callable[..., Any], old: Report, examples: Examples = (), settings: Settings | None = None
+) -> tuple[Reach, list[Replay]]:
+    """Replay the findings of an old report. The reach comes first again: a grader that pays nothing is no repair."""
+    settings = settings or Settings()
+    given = as_examples(examples)
+    with_target = open_target(target, spec_of(given, settings), limits_of(settings))
+    try:
+        rows = list(given)[: settings.most_examples] or with_target.examples()
+        found = survey(with_target, rows, mine(with_target.source()), settings.seed)
+        if not found.reach.reached:
+            return found.reach, []
+        scenes = {s.index: s for s in found.scenes}
+        return found.reach, [_replayed(with_target, f, scenes) for f in old.findings]
+    finally:
+        with_target.close()
+
+
+def _replayed(target: Target, finding: Finding, scenes: Mapping[int, Any]) -> Replay:
+    scene = scenes.get(finding.example)
+    if scene is None or finding.family in ("incentive", "data"):
+        return Replay(finding, None, 0.0, False, "it cannot be replayed as a reply; run the audit again")
+    [paid] = target.grade([(scene.index, finding.replies)], alone=True)
+    if paid.reward is None:
+        return Replay(finding, None, 0.0, True, paid.error or paid.end)
+    now = gain(scene, paid.reward)
+    return Replay(finding, paid.reward, round(now, 4), now < NOTABLE)

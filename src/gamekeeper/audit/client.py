@@ -1,0 +1,195 @@
+"""The auditor's end of the child: starting it without the caller's secrets, asking it, and leaving nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from gamekeeper.audit import wire
+from gamekeeper.audit.finding import Example, Paid
+from gamekeeper.audit.target import Call, Grader, Limits, Spec
+from gamekeeper.audit.worker import START_S, as_json, serve
+from gamekeeper.errors import CouldNotLook, UsageError
+from gamekeeper.types import to_plain
+
+_KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "TZ", "SYSTEMROOT")
+_START = "import sys, json; sys.path[:] = json.loads(sys.argv.pop(1)); from gamekeeper.audit.worker import main; main()"
+_BATCH = 512
+
+
+class ChildTarget:
+    """A target in a process of its own. adapter: the module whose `open_grader` is called there; or a grader at hand,
+
+    which then lives in a fork of this process (for functions that exist in no file, such as a test's closure).
+    """
+
+    truths = False
+
+    def __init__(self, spec: Spec, adapter: str | Grader, limits: Limits, hash_seed: int = 0) -> None:
+        self.spec, self.adapter, self.limits, self.hash_seed = spec, adapter, limits, hash_seed
+        self.name, self.notes = spec.name, []  # type: tuple[str, list[str]]
+        self._scratch = tempfile.mkdtemp(prefix="gamekeeper-audit-")
+        self._pid, self._process = 0, None  # type: tuple[int, subprocess.Popen[bytes] | None]
+        self.calls = 0
+        to_child, self._to = os.pipe()
+        self._of, from_child = os.pipe()
+        try:
+            self._start(to_child, from_child)
+        finally:
+            os.close(to_child)
+            os.close(from_child)
+        self._greet()
+
+    def _job(self) -> dict[str, Any]:
+        spec = to_plain(self.spec)
+        keep = [self.spec.folder, *self._code_folders()]
+        return {
+            "spec": spec,
+            "adapter": self.adapter if isinstance(self.adapter, str) else "",
+            "keep": keep,
+            "network": self.limits.network,
+            "memory_mb": self.limits.memory_mb,
+        }
+
+    def _code_folders(self) -> list[str]:
+        path = Path(self.spec.folder, self.spec.name.partition(":")[0])
+        found = [str(path), str(path.parent)] if path.suffix == ".py" and path.is_file() else []
+        return [*found, sys.prefix, sys.base_prefix, *(p for p in sys.path if p), str(Path(__file__).parents[2])]
+
+    def _start(self, reading: int, writing: int) -> None:
+        job = self._job()
+        if not isinstance(self.adapter, str):
+            self._fork(reading, writing, job)
+            return
+        path, start = [*filter(None, sys.path), self.spec.folder], [sys.executable, "-B", "-c", _START]
+        self._process = subprocess.Popen(
+            [*start, json.dumps(path), str(reading), str(writing), self._scratch, json.dumps(job)],
+            env=self._environment(),
+            pass_fds=(reading, writing),
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def _fork(self, reading: int, writing: int, job: dict[str, Any]) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # threads of the caller are not used after the fork
+            self._pid = os.fork()
+        if self._pid == 0:
+            os.close(self._to)
+            os.close(self._of)
+            kept = self._environment()
+            os.environ.clear()
+            os.environ.update(kept)
+            sys.dont_write_bytecode = True
+            try:
+                os.setsid()
+                serve(reading, writing, self._scratch, job, self.adapter)  # type: ignore[arg-type]
+            finally:
+                os._exit(1)
+
+    def _environment(self) -> dict[str, str]:
+        names = (*_KEPT, *self.limits.environment)
+        kept = {k: os.environ[k] for k in names if k in os.environ}
+        fixed = {"PYTHONHASHSEED": str(self.hash_seed), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUTF8": "1"}
+        return {**kept, **fixed, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+    def _greet(self) -> None:
+        try:
+            said = wire.receive(self._of, START_S)
+        except wire.Silent as end:
+            self.close()
+            what = "did not load within" if str(end) == "timeout" else "ended its process while loading, within"
+            raise CouldNotLook(
+                f"The target {self.name!r} {what} {START_S:g} s. Import it by hand to see why."
+            ) from None
+        if "error" in said:
+            self.close()
+            if said.get("usage") == 2:
+                raise UsageError(said["error"].partition(": ")[2])
+            raise CouldNotLook(f"The target {self.name!r} does not load: {said['error']}")
+        self.kind, self.layers = str(said["kind"]), tuple(said["layers"])
+        self.bindings: Sequence[str] = said["bindings"]
+        self._source, self._own = str(said["source"]), [Example.from_json(e) for e in said["examples"]]
+
+    # The protocol
+
+    def source(self) -> str:
+        return self._source
+
+    def examples(self) -> list[Example]:
+        return self._own
+
+    def use(self, examples: Sequence[Example], binding: int = 0) -> None:
+        self._in_use = (examples, binding)
+        self._ask({"op": "use", "examples": [as_json(e) for e in examples], "binding": binding}, 60.0)
+
+    def grade(self, calls: Sequence[Call], *, alone: bool = False, wall_s: float | None = None) -> list[Paid]:
+        wall, results = wall_s or self.limits.wall_s, []  # type: tuple[float, list[Paid]]
+        for start in range(0, len(calls), _BATCH):
+            part = calls[start : start + _BATCH]
+            said = self._ask({"op": "grade", "calls": part, "alone": alone, "wall_s": wall}, 60 + wall * 2 * len(part))
+            results += [_paid(r) for r in said["results"]]
+        self.calls += len(calls)
+        return results
+
+    def grade_together(self, calls: Sequence[Call]) -> list[Paid]:
+        wall = self.limits.wall_s * max(1, len(calls))
+        said = self._ask({"op": "together", "calls": list(calls), "wall_s": wall}, 60 + wall)
+        self.calls += len(calls)
+        return [_paid(r) for r in said["results"]]
+
+    def again(self) -> ChildTarget:
+        """A second child of the same target under another hash seed; a fork keeps the seed of its parent."""
+        other = ChildTarget(replace(self.spec), self.adapter, self.limits, hash_seed=self.hash_seed + 1)
+        other.use(*self._in_use)
+        return other
+
+    def _ask(self, message: Mapping[str, Any], seconds: float) -> Any:
+        try:
+            wire.send(self._to, message)
+            return wire.receive(self._of, seconds)
+        except (wire.Silent, OSError) as end:
+            raise CouldNotLook(
+                f"The child process of the target {self.name!r} was lost ({end}). "
+                "Raise --memory, or audit with fewer families (--only)."
+            ) from None
+
+    def close(self) -> None:
+        for fd in (self._to, self._of):
+            with suppress(OSError):
+                os.close(fd)
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        elif self._pid:
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
+            with suppress(ChildProcessError):
+                os.waitpid(self._pid, 0)
+        self._process, self._pid = None, 0
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def __enter__(self) -> ChildTarget:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _paid(result: Sequence[Any]) -> Paid:
+    reward, error, end, seconds = result
+    return Paid(reward, error, end, seconds)

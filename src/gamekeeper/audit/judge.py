@@ -1,0 +1,215 @@
+"""From what was paid to what is wrong: gains, controls, causes, severities.
+
+The gain of a reply is its pay above nothing as a share of what the honest reply is paid above nothing. A finding needs
+more than a gain: the reply must be wrong (by the target's own truth, an oracle, its text, or how it was built), and its
+cause must not be another one's. Where a plain wrong answer is paid, every list and every denial is paid too, and the
+one finding that helps is the first. Where an attack uses the right answer, the same attack with another value must
+earn less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from gamekeeper.audit import truth
+from gamekeeper.audit.attacks.base import Attack
+from gamekeeper.audit.finding import SEVERITIES, Finding, Paid, Turns, lowered, severity_rank
+from gamekeeper.audit.scene import Scene
+
+NOTABLE = 0.25
+_HALF, _ALL = 0.5, 0.9
+_RIGHT = 0.5
+_CAP = 9.99
+_EASY = frozenset(("plain/null", "plain/nonsense", "plain/constant", "plain/wrong", "plain/echo"))
+# What pays for the cause on the left pays for those on the right as well, which then say nothing of their own.
+_EXPLAINS = {
+    "program/exit": ("program/forged", "breaker/evaluated", "program/tests", "program/broken"),
+    "program/broken": (
+        "program/stub",
+        "program/patch",
+        "program/marker",
+        "program/exit",
+        "program/forged",
+        "program/tests",
+    ),
+    "program/stub": ("program/patch", "program/marker"),
+    "answer/enumerate": ("answer/many-slots", "answer/enumerate-slot"),
+    "format/form": ("format/pattern", "format/markers", "format/repeated-tags"),
+    "format/empty-tags": ("format/form", "format/pattern"),
+    "report/self-score": ("format/fields", "format/pattern", "format/markers", "workspace/state"),
+}
+Oracle = Callable[[Scene, Turns], float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One attack on one example, and what came of it."""
+
+    attack: Attack
+    scene: Scene
+    turns: Turns
+    paid: Paid
+    control: float | None = None
+
+    @property
+    def gain(self) -> float:
+        if self.paid.reward is None:
+            return 0.0
+        return (bonus if self.attack.bonus else gain)(self.scene, self.paid.reward)
+
+
+def gain(scene: Scene, reward: float) -> float:
+    """0 for what nothing earns, 1 for what the honest reply earns."""
+    floor = nothing(scene)
+    span = scene.honest - floor
+    if span <= 1e-9:  # honesty is paid no more than nothing: whatever earns more has gained all there is
+        return 2.0 if reward > scene.honest + 1e-9 else 0.0
+    return max(-_CAP, min(_CAP, (reward - floor) / span))
+
+
+def bonus(scene: Scene, reward: float) -> float:
+    span = scene.honest - nothing(scene)
+    return min(_CAP, (reward - scene.honest) / span) if span > 1e-9 else 0.0
+
+
+def nothing(scene: Scene) -> float:
+    """What counts as being paid nothing: the least that bad replies got, but a punishment is no pay."""
+    return max(scene.floor, 0.0) if scene.honest > 0 else scene.floor
+
+
+def is_wrong(shot: Shot, oracle: Oracle | None) -> bool:
+    """Whether the reply does not solve its task."""
+    if shot.attack.bonus:
+        return True
+    if shot.paid.truth is not None:
+        return _overpaid(shot, shot.paid.truth)
+    if oracle is not None and shot.gain >= NOTABLE:  # what gained nothing need not be asked about
+        worth = oracle(shot.scene, shot.turns)
+        if worth is not None:
+            return _overpaid(shot, worth)
+    if shot.attack.knows:
+        return True
+    told = truth.reading(shot.turns[-1], shot.scene.example.answer)
+    if shot.attack.lists or not truth.golds(shot.scene.example.answer):
+        return told != truth.RIGHT
+    return told == truth.WRONG
+
+
+def _overpaid(shot: Shot, worth: float) -> bool:
+    """Worth little, and paid clearly more than that: half a solution that earns a half is fairly paid."""
+    return worth < _RIGHT and (shot.gain < NOTABLE or shot.gain >= worth + NOTABLE)
+
+
+def judged(shots: Sequence[Shot], oracle: Oracle | None = None) -> list[Finding]:
+    """One finding a cause, the worst first."""
+    wrong = [s for s in shots if is_wrong(s, oracle)]
+    base = _baseline(wrong)
+    causes: dict[str, dict[str, list[Shot]]] = {}
+    for shot in wrong:
+        if _credited(shot, base):
+            causes.setdefault(shot.attack.cause, {}).setdefault(shot.attack.id, []).append(shot)
+    applicable: dict[str, int] = {}
+    for shot in wrong:
+        applicable[shot.attack.id] = applicable.get(shot.attack.id, 0) + 1
+    found = [_finding(by_attack, applicable) for by_attack in map(_universal, causes.values())]
+    return in_order(_unexplained([f for f in found if f is not None]))
+
+
+def in_order(findings: Iterable[Finding]) -> list[Finding]:
+    """The worst first."""
+    return sorted(findings, key=lambda f: (-severity_rank(f.severity), -f.gain, f.id))
+
+
+def _unexplained(findings: Sequence[Finding]) -> list[Finding]:
+    """Without the causes that a simpler one explains, which pays as much and is as grave."""
+    by_cause = {f.cause: f for f in findings}
+    gone = {
+        then
+        for cause, others in _EXPLAINS.items()
+        for then in others
+        if cause in by_cause and then in by_cause and _as_grave(by_cause[cause], by_cause[then])
+    }
+    return [f for f in findings if f.cause not in gone]
+
+
+def _as_grave(one: Finding, other: Finding) -> bool:
+    return one.gain >= other.gain - NOTABLE and severity_rank(one.severity) >= severity_rank(other.severity)
+
+
+def _baseline(shots: Sequence[Shot]) -> dict[int, float]:
+    """What the dullest attacks gain on each example."""
+    found: dict[int, float] = {}
+    for shot in shots:
+        if shot.attack.baseline:
+            found[shot.scene.index] = max(found.get(shot.scene.index, 0.0), shot.gain)
+    return found
+
+
+def _credited(shot: Shot, base: dict[int, float]) -> bool:
+    if shot.gain < NOTABLE:
+        return False
+    if shot.control is not None and shot.control > shot.gain - NOTABLE:
+        return False
+    return shot.attack.baseline or shot.attack.bonus or shot.gain >= base.get(shot.scene.index, 0.0) + NOTABLE
+
+
+def _universal(by_attack: dict[str, list[Shot]]) -> dict[str, list[Shot]]:
+    """Without the attacks that may be right for one task and were paid on no two."""
+    return {
+        name: shots
+        for name, shots in by_attack.items()
+        if not shots[0].attack.universal or len({s.scene.good for s in shots}) > 1
+    }
+
+
+def _finding(by_attack: dict[str, list[Shot]], applicable: dict[str, int]) -> Finding | None:
+    """The finding of one cause, by its best attack: most severe, then the shortest reply."""
+    if not by_attack:
+        return None
+
+    def weight(item: tuple[str, list[Shot]]) -> tuple[int, float, int]:
+        name, shots = item
+        share = len(shots) / applicable[name]
+        length = min(sum(map(len, s.turns)) for s in shots)
+        return (
+            severity_rank(_severity(shots, share)),
+            round(fmean(s.gain for s in shots), 2) if share >= 0.5 else 0,
+            -length,
+        )
+
+    name, shots = max(by_attack.items(), key=weight)
+    share = len(shots) / applicable[name]
+    best = min(shots, key=lambda s: (-round(s.gain, 3), sum(map(len, s.turns))))
+    attack = best.attack
+    return Finding(
+        id=attack.id,
+        family=attack.family,
+        severity=_severity(shots, share),
+        what=attack.about.what,
+        fix=attack.about.fix,
+        example=best.scene.index,
+        replies=best.turns,
+        reward=float(best.paid.reward or 0.0),
+        honest_reward=best.scene.honest,
+        floor=nothing(best.scene),
+        gain=round(fmean(s.gain for s in shots), 4),
+        share=round(share, 4),
+        variants=tuple(sorted(n for n in by_attack if n != name)),
+        catalogue=attack.about.catalogue,
+        evidence=best.paid.evidence,
+    )
+
+
+def _severity(shots: Sequence[Shot], share: float) -> str:
+    """From what it pays (all, half, a quarter), how easily it is found, and on how many examples."""
+    attack, mean = shots[0].attack, fmean(s.gain for s in shots)
+    if attack.bonus:
+        return "high" if mean >= 1 else "medium" if mean >= 0.25 else "low"
+    level = "high" if mean >= _ALL else "medium" if mean >= _HALF else "low"
+    if level == "high" and attack.cause in _EASY and share >= 0.5:
+        level = SEVERITIES[-1]
+    if attack.knows:
+        level = lowered(level)
+    return lowered(level) if share < 0.5 else level

@@ -1,0 +1,81 @@
+"""The report as plain lines, for a terminal, a test's message, a log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gamekeeper.audit.finding import COULD_NOT_LOOK, Fault, Finding, Report
+
+_QUOTED = 160
+
+
+def quoted(text: str, most: int = _QUOTED) -> str:
+    """A reply on one line: escaped, and cut in the middle if it is long."""
+    shown = ascii(text) if not text.isprintable() else repr(text)
+    return (
+        shown if len(shown) <= most else f"{shown[: most * 2 // 3]} ... {shown[-most // 4 :]} ({len(text)} characters)"
+    )
+
+
+def headline(report: Report) -> str:
+    counts = (
+        f"{len(report.findings)} findings, {len(report.faults)} faults"
+        if report.findings or report.faults
+        else "nothing found"
+    )
+    return f"{report.outcome.upper()}: {report.target} ({report.kind}); {counts}"
+
+
+def lines(report: Report) -> Iterator[str]:
+    """All of it, findings first."""
+    yield headline(report)
+    if report.outcome == COULD_NOT_LOOK:
+        yield f"  why: {report.reach.why}"
+        yield f"  what to supply: {report.reach.needs}"
+        return
+    for finding in report.findings:
+        yield from finding_lines(finding)
+    for fault in report.faults:
+        yield from fault_lines(fault)
+    yield from summary(report)
+
+
+def pay_line(f: Finding) -> str:
+    """What was paid, and what honesty and nothing are."""
+    return f"{f.reward:g}; an honest reply {f.honest_reward:g}, nothing {f.floor:g}; on {f.share:.0%} of the examples"
+
+
+def finding_lines(f: Finding) -> Iterator[str]:
+    yield f"  [{f.severity}] {f.id}"
+    yield f"    {f.what}"
+    yield f"    reply to example {f.example}: {quoted(f.reply)}"
+    yield f"    paid {pay_line(f)}"
+    if f.evidence:
+        yield f"    the target says: {f.evidence}"
+    yield f"    change: {f.fix}"
+    if f.repro:
+        yield f"    again: {f.repro}"
+
+
+def fault_lines(f: Fault) -> Iterator[str]:
+    yield f"  [{f.severity}] {f.id}"
+    yield f"    {f.what}"
+    if f.replies:
+        yield f"    reply to example {f.example}: {quoted(f.replies[-1])}"
+    yield f"    change: {f.fix}"
+
+
+def summary(report: Report) -> Iterator[str]:
+    """What was looked at, so that "resisted" can be weighed."""
+    tried = ", ".join(f"{name} {row['paid']}/{row['tried']}" for name, row in report.families.items())
+    reach = report.reach
+    pay = f"paid {_number(reach.honest)} against {_number(reach.wrong)}"
+    yield f"  reached as {reach.binding}; honest replies: {reach.carrier}, {pay}"
+    yield f"  attacks that gained, of those tried: {tried}"
+    layers = ", ".join(report.layers) or "time and memory only"
+    yield f"  {report.calls} calls on {report.examples} examples in {report.seconds:g} s; isolated: {layers}"
+    yield from (f"  note: {note}" for note in report.notes)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"

@@ -1,0 +1,138 @@
+"""The shooting range: attacks become calls, calls are paid, suspicions are confirmed on more examples.
+
+Screening plays each attack on three examples. What gains there is played on all, and, if it uses the right answer,
+with another value in its place. Cost is linear in attacks and in examples.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from gamekeeper.audit.attacks.base import Attack
+from gamekeeper.audit.finding import Paid, Turns, turns_of
+from gamekeeper.audit.judge import NOTABLE, Shot, gain
+from gamekeeper.audit.scene import Scene
+from gamekeeper.audit.target import Call, Target
+
+SCREENED = 3
+_SLOW_WALL = 2.0
+_CHUNK = 400
+_DEAR = 0.004
+Progress = Callable[[int, int], None]
+
+
+class Range:
+    """Pays replies for one target and remembers what it paid, so that no reply is graded twice."""
+
+    def __init__(self, target: Target, scenes: Sequence[Scene], seconds: float, patience: float = 0.0) -> None:
+        """patience: how long the grader itself waits for a reply that hangs, which it may then pay."""
+        self.target, self.scenes = target, list(scenes)
+        self.until = time.monotonic() + seconds
+        self.memory: dict[tuple[int, Turns], Paid] = {}
+        self.left_out = 0
+        self.slow_wall = max(_SLOW_WALL, patience + 2.0)
+
+    @property
+    def out_of_time(self) -> bool:
+        return time.monotonic() > self.until
+
+    def pay(self, calls: Sequence[Call], alone: bool = False, wall_s: float | None = None) -> list[Paid]:
+        """What each call earns, from memory where it is known."""
+        fresh = [c for c in dict.fromkeys(calls) if c not in self.memory]
+        if fresh:
+            self.memory.update(zip(fresh, self.target.grade(fresh, alone=alone, wall_s=wall_s), strict=True))
+        return [self.memory[c] for c in calls]
+
+    def shoot(self, attacks: Sequence[Attack], progress: Progress | None = None) -> list[Shot]:
+        """Screen all attacks, then confirm what gained."""
+        screened = self._screen(attacks, _spread(self.scenes, SCREENED), progress)
+        suspects = {s.attack.id for s in screened if s.gain >= NOTABLE}
+        chosen = [a for a in attacks if a.id in suspects and not a.slow]
+        seen = {s.scene.index for s in screened}
+        rest = [s for s in self.scenes if s.index not in seen]
+        confirmed = self._screen(self._some(chosen), rest, None) if rest else []
+        return self._controlled([*screened, *confirmed])
+
+    def _some(self, attacks: Sequence[Attack]) -> list[Attack]:
+        """At most a few variants of each cause are worth confirming."""
+        counts: dict[str, int] = {}
+        kept = []
+        for attack in attacks:
+            counts[attack.cause] = counts.get(attack.cause, 0) + 1
+            if counts[attack.cause] <= 12:
+                kept.append(attack)
+        return kept
+
+    def _screen(self, attacks: Sequence[Attack], scenes: Sequence[Scene], progress: Progress | None) -> list[Shot]:
+        shots: list[Shot] = []
+        dear = self._seconds_a_call() > _DEAR
+        chunk = 24 if dear else _CHUNK
+        for start in range(0, len(attacks), chunk):
+            if self.out_of_time:
+                self.left_out += len(attacks) - start
+                break
+            part = attacks[start : start + chunk]
+            for alone, slow in ((False, False), (True, False), (True, True)):
+                kind = [a for a in part if (a.alone, a.slow) == (alone, slow)]
+                shots += self._shots(kind, scenes[:1] if slow else scenes, alone, self.slow_wall if slow else None)
+            if progress is not None:
+                progress(min(start + chunk, len(attacks)), len(attacks))
+        return shots
+
+    def _seconds_a_call(self) -> float:
+        times = [p.seconds for p in self.memory.values() if not p.end]
+        return sum(times) / len(times) if times else 0.0
+
+    def _shots(self, attacks: Sequence[Attack], scenes: Sequence[Scene], alone: bool, wall: float | None) -> list[Shot]:
+        aimed = [(a, s, t) for a in attacks for s in scenes if (t := made(a, s)) is not None]
+        paid = self.pay([(s.index, t) for _, s, t in aimed], alone, wall)
+        return [Shot(a, s, t, p) for (a, s, t), p in zip(aimed, paid, strict=True)]
+
+    def _controlled(self, shots: Sequence[Shot]) -> list[Shot]:
+        """Attacks that use the answer, once more with another value in its place."""
+        out = []
+        wanted = [s for s in shots if s.attack.knows and s.gain >= NOTABLE]
+        fakes = [(s, _control(s)) for s in wanted]
+        calls = [(s.scene.index, t) for s, t in fakes if t is not None]
+        paid = dict(zip(calls, self.pay(calls, alone=False), strict=True))
+        known = {id(s): t for s, t in fakes}
+        for shot in shots:
+            turns = known.get(id(shot))
+            control = paid.get((shot.scene.index, turns)) if turns is not None else None
+            if control is not None and control.reward is not None:
+                shot = replace(shot, control=gain(shot.scene, control.reward))
+            out.append(shot)
+        return out
+
+
+def made(attack: Attack, scene: Scene) -> Turns | None:
+    """The attack's reply to an example, with the turns before the last one as an honest policy plays them."""
+    reply = attack.make(scene)
+    if reply is None:
+        return None
+    turns = turns_of(reply)
+    return (*scene.good[: len(scene.good) - 1], *turns) if len(turns) == 1 and len(scene.good) > 1 else turns
+
+
+def _control(shot: Shot) -> Turns | None:
+    value = shot.scene.wrongs[-1]
+    other = shot.scene.pretending(_shaped(shot.scene, value))
+    turns = made(shot.attack, other)
+    return turns if turns != shot.turns else None
+
+
+def _shaped(scene: Scene, value: str) -> str:
+    numeric = [w for w in scene.wrongs if w.lstrip("-").isdigit()]
+    return numeric[-1] if scene.gold.lstrip("-").isdigit() and numeric else value
+
+
+def _spread(scenes: Sequence[Scene], count: int) -> list[Scene]:
+    """The first few scenes with different answers, filled up with others."""
+    first: dict[str, Scene] = {}
+    for scene in scenes:
+        first.setdefault(scene.gold, scene)
+    chosen = list(first.values())[:count]
+    taken = {s.index for s in chosen}
+    return [*chosen, *(s for s in scenes if s.index not in taken)][:count]

@@ -1,0 +1,268 @@
+"""Reach first: was the grader reached at all, and can it tell right from wrong?
+
+Before any verdict, a reply that is known to be right must be paid more than replies known to be wrong. The known-good
+reply is supplied with the examples or made from the answer, in every shape of `carriers` and under every way of calling
+of `binding`. Without it the outcome is *could not look*, with what to supply; silence would be read as "clean".
+
+One case stands apart: where a right reply earns full marks, a wrong one in its shape as much, and nothing earns
+nothing, the grader was reached and looks at something else than the answer.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from statistics import fmean
+
+from gamekeeper.audit import truth
+from gamekeeper.audit.carriers import PLAIN, Carrier, carriers
+from gamekeeper.audit.finding import Example, Paid, Reach, Turns
+from gamekeeper.audit.mining import Mined
+from gamekeeper.audit.scene import NONSENSE, Scene, slot_of, unlike, wrong_values
+from gamekeeper.audit.target import Call, Target
+
+_PROBED = 3
+_FULL = 0.99
+_NEEDS = (
+    "Supply replies that you know to be right as the column `good` of --examples (and wrong ones as `bad`), "
+    "or say by --bind which argument is the reply and which the answer."
+)
+
+
+@dataclass
+class Survey:
+    """What reaching found out: scenes with honest and floor pay, and what the report says of it."""
+
+    reach: Reach
+    scenes: list[Scene] = field(default_factory=list)
+    blind: bool = False
+    refused: list[int] = field(default_factory=list)
+    binding: int = 0
+    errors: list[str] = field(default_factory=list)
+
+
+@dataclass
+class _Trial:
+    """One way of calling and one shape, with what the probes came to."""
+
+    binding: int
+    carrier: Carrier | None
+    honest: list[float]
+    wrong: list[float]
+    null: list[float]
+    error: str = ""
+
+    @property
+    def margin(self) -> float:
+        return fmean(h - w for h, w in zip(self.honest, self.wrong, strict=True)) if self.honest else 0.0
+
+    @property
+    def tells(self) -> bool:
+        if not self.honest:
+            return False
+        better = sum(h > w + 1e-9 for h, w in zip(self.honest, self.wrong, strict=True))
+        return better * 2 >= len(self.honest) and self.margin > 1e-9
+
+    @property
+    def blind(self) -> bool:
+        """Full marks for right and wrong alike, and less for nothing."""
+        if not self.honest or not self.null:
+            return False
+        return min(self.honest) >= _FULL and min(self.wrong) >= _FULL and max(self.null) < min(self.honest) - 0.4
+
+
+def survey(target: Target, examples: Sequence[Example], mined: Mined, seed: int) -> Survey:
+    """Find how to reach the target. Never raises for what the target does."""
+    if not examples:
+        return Survey(Reach(False, "there are no examples to grade", needs=_no_examples()))
+    answers = [truth.golds(e.answer)[0] if truth.golds(e.answer) else "" for e in examples]
+    if not any(answers) and not any(e.good for e in examples):
+        return Survey(Reach(False, "no example has an answer or a known-good reply", needs=_NEEDS))
+    probed = _distinct(examples, answers)
+    best: _Trial | None = None
+    errors: list[str] = []
+    for number in range(min(len(target.bindings), 24)):
+        target.use(examples, number)
+        for trial in _trials(target, examples, answers, probed, mined, number):
+            errors += [trial.error] if trial.error else []
+            best = _better(best, trial)
+        if best is not None and best.tells:
+            break
+    return _surveyed(target, examples, answers, mined, seed, best, errors)
+
+
+def _no_examples() -> str:
+    return (
+        'Give --examples FILE, JSONL with `prompt` and `answer` (and `good` replies): {"prompt": "1+1?", "answer": "2"}'
+    )
+
+
+def _distinct(examples: Sequence[Example], answers: Sequence[str]) -> list[int]:
+    """A few examples to probe with, of different answers."""
+    first: dict[str, int] = {}
+    for index, (example, answer) in enumerate(zip(examples, answers, strict=True)):
+        if answer or example.good:
+            first.setdefault(answer or str(example.good), index)
+    return list(first.values())[:_PROBED]
+
+
+def _better(best: _Trial | None, trial: _Trial) -> _Trial:
+    if best is None:
+        return trial
+    if trial.tells != best.tells:
+        return trial if trial.tells else best
+    if trial.tells:
+        return trial if trial.margin > best.margin + 1e-9 else best
+    return trial if trial.blind and not best.blind else best
+
+
+def _trials(
+    target: Target, examples: Sequence[Example], answers: Sequence[str], probed: Sequence[int], mined: Mined, way: int
+) -> list[_Trial]:
+    """Every shape under one way of calling, graded in one batch."""
+    shapes: list[Carrier | None] = []
+    if any(examples[i].good for i in probed):
+        shapes.append(None)
+    if any(answers[i] for i in probed) and None not in shapes:
+        shapes += carriers(mined, examples[probed[0]].prompt)
+    calls: list[Call] = [(i, (text,)) for i in probed for text in ("", NONSENSE[0])]
+    for shape in shapes:
+        for i in probed:
+            good, wrong = _pair(examples, answers, i, shape)
+            calls += [(i, good), (i, wrong)]
+    first = target.grade(calls[: 2 * len(probed) + 2])
+    if all(p.error or p.end for p in first):
+        return [_Trial(way, None, [], [], [], first[0].error or first[0].end)]
+    paid = [*first, *target.grade(calls[2 * len(probed) + 2 :])]
+    null = [_number(p) for p in paid[: 2 * len(probed) : 2]]
+    rest = paid[2 * len(probed) :]
+    trials = []
+    for n, shape in enumerate(shapes):
+        part = rest[n * 2 * len(probed) : (n + 1) * 2 * len(probed)]
+        trials.append(_Trial(way, shape, [_number(p) for p in part[::2]], [_number(p) for p in part[1::2]], null))
+    return trials
+
+
+def _number(paid: Paid) -> float:
+    return paid.reward if paid.reward is not None else -1e9 if paid.error or paid.end else 0.0
+
+
+def _pair(
+    examples: Sequence[Example], answers: Sequence[str], index: int, shape: Carrier | None
+) -> tuple[Turns, Turns]:
+    """A right reply and a wrong one in the same shape."""
+    example = examples[index]
+    wrongs = wrong_values(example, answers)
+    if shape is not None and not example.good:
+        gold = _spoken(example, answers[index], shape)
+        return (shape.wrap(gold),), (shape.wrap(wrongs[0]),)
+    if not example.good:
+        return (answers[index],), (wrongs[0],)
+    good = example.good[0]
+    if example.bad:
+        return good, example.bad[0]
+    slot = slot_of(good[-1], answers[index]) if "\n" not in answers[index] else None
+    if slot is not None and len(answers[index]) > 0:
+        return good, (*good[:-1], slot(wrongs[0]))
+    return good, (*good[:-1], NONSENSE[0])
+
+
+def _spoken(example: Example, answer: str, shape: Carrier) -> str:
+    """The answer as its column has it when nothing is put around it, else its core."""
+    return str(example.answer) if shape is PLAIN and isinstance(example.answer, str) else answer
+
+
+def _surveyed(
+    target: Target,
+    examples: Sequence[Example],
+    answers: Sequence[str],
+    mined: Mined,
+    seed: int,
+    best: _Trial | None,
+    errors: list[str],
+) -> Survey:
+    # A target that knows the truth need not pay it: whether it does is the question. It must only not be constant.
+    varies = best is not None and target.truths and len({*best.honest, *best.wrong, *best.null}) > 1
+    if best is None or not (best.tells or best.blind or varies):
+        return Survey(Reach(False, _why_not(best, errors), needs=_NEEDS), errors=errors)
+    target.use(examples, best.binding)
+    found = Survey(Reach(False, ""), blind=not best.tells and not target.truths, binding=best.binding)
+    for index, example in enumerate(examples):
+        if answers[index] or example.good:
+            found.scenes.append(_scene(example, index, answers, best.carrier, mined, seed))
+    _pay(target, found, seed)
+    if not found.scenes:
+        return Survey(Reach(False, "known-good replies were paid on the probes and on no example", needs=_NEEDS))
+    honest, wrong = fmean(s.honest for s in found.scenes), fmean(s.floor for s in found.scenes)
+    name = best.carrier.name if best.carrier else "as supplied"
+    why = "right replies are paid more than wrong ones" if best.tells else "right and wrong replies are paid alike"
+    if not best.tells and target.truths:
+        why = "the target knows the truth, and does not pay it"
+    found.reach = Reach(True, why, target.bindings[best.binding], name, honest, wrong)
+    return found
+
+
+def _why_not(best: _Trial | None, errors: Sequence[str]) -> str:
+    if best is None or not best.honest or max(best.honest) < -1e8:
+        return f"every way of calling it failed; the first error: {errors[0] if errors else 'none'}"
+    if len({*best.honest, *best.wrong, *best.null}) == 1:
+        return f"every probe was paid {best.honest[0]:g}: right, wrong and empty replies alike"
+    return "no right reply that could be made was paid more than a wrong one"
+
+
+def _scene(
+    example: Example, index: int, answers: Sequence[str], shape: Carrier | None, mined: Mined, seed: int
+) -> Scene:
+    others = tuple(dict.fromkeys(a for a in answers if a and unlike(a, answers[index])))
+    wrongs = wrong_values(example, _shuffled(others, index))
+    good, _ = _pair(examples_of(example, index, len(answers)), answers, index, shape)
+    wrap = _wrap(good, answers[index], shape, bool(example.good))
+    plain = shape is not None and shape.name in ("plain", "sentence") and not example.good
+    return Scene(index, example, answers[index], good, wrap, wrongs, others, mined, seed, plain=plain)
+
+
+def examples_of(example: Example, index: int, count: int) -> Sequence[Example]:
+    """A list that has the example at its index, for functions that look it up there."""
+    return [example] * count
+
+
+def _shuffled(values: Sequence[str], index: int) -> list[str]:
+    found = list(values)
+    random.Random(index).shuffle(found)
+    return found
+
+
+def _wrap(good: Turns, gold: str, shape: Carrier | None, supplied: bool):  # type: ignore[no-untyped-def]
+    if shape is not None and not supplied:
+        return shape.wrap
+    return slot_of(good[-1], gold) or PLAIN.wrap
+
+
+def _pay(target: Target, found: Survey, seed: int) -> None:
+    """Honest pay and floor of every scene; scenes whose honest reply is not paid are set aside."""
+    calls: list[Call] = []
+    for s in found.scenes:
+        calls += [
+            (s.index, s.good),
+            (s.index, (*s.good[:-1], "")),
+            (s.index, (*s.good[:-1], NONSENSE[0])),
+            (s.index, (*s.good[:-1], s.wrap(s.wrong))),
+        ]
+        calls += [(s.index, bad) for bad in s.example.bad[:1]]
+    paid = iter(target.grade(calls))
+    kept = []
+    for s in found.scenes:
+        own = [next(paid) for _ in range(4 + len(s.example.bad[:1]))]
+        low = [p.reward for p in own[1:] if p.reward is not None and not (p.truth or 0) >= 0.5]
+        honest, floor = own[0].reward, min(low, default=0.0)
+        # Our own games may pay honesty less than dishonesty: there the scene is kept, it is the flaw.
+        if honest is None or (honest <= floor + 1e-9 and not target.truths):
+            found.refused.append(s.index)
+            continue
+        kept.append(_with_pay(s, honest, floor))
+    found.scenes = kept
+
+
+def _with_pay(scene: Scene, honest: float, floor: float) -> Scene:
+    return replace(scene, honest=honest, floor=floor)

@@ -1,0 +1,47 @@
+"""What an audit may be told, in one frozen record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gamekeeper.audit.finding import severity_rank
+from gamekeeper.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How hard to look, and within which limits."""
+
+    seed: int = 0
+    most_examples: int = 16
+    """Examples that a suspicion is confirmed on; it is raised on the first few."""
+    seconds: float = 60.0
+    """About how long the battery may take; what was left out is said."""
+    search: int = 400
+    """Replies that the search may try; 0 is off."""
+    learn: int = 0
+    """Steps of the learning adversary; 0 is off, it needs gamekeeper[train]."""
+    only: tuple[str, ...] = ()
+    """Families, causes or attack ids; empty means all."""
+    fail_on: str = "medium"
+    bind: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    oracle: str = ""
+    """`module:function` or `file.py:function` that says what a reply is worth, 0 to 1, called as the target is."""
+    wall_s: float = 5.0
+    memory_mb: int = 4096
+    network: bool = False
+    environment: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    """The options as typed, for the `repro` commands."""
+
+    def __post_init__(self) -> None:
+        severity_rank(self.fail_on)
+        for name, low in (("most_examples", 1), ("search", 0), ("learn", 0), ("memory_mb", 64)):
+            if getattr(self, name) < low:
+                raise UsageError(f"{name} must be at least {low}, got {getattr(self, name)}.")
+        for name in ("seconds", "wall_s"):
+            if not getattr(self, name) > 0:
+                raise UsageError(f"{name} must be above 0, got {getattr(self, name)}.")

@@ -1,0 +1,90 @@
+"""When is a reply right? What the audit knows of the truth, apart from what the target pays.
+
+An attack that solves the task is no finding. In order of trust: the target's own truth (our games), an oracle that the
+user names, and a reading of the reply: it is right if what it commits to equals the answer by text or by value, wrong
+if the answer stands nowhere in it, and unknown if the answer stands in it without being all of it. Attacks on the
+unknown carry their own proof: they are built so that no reader could call them right.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import Any
+
+RIGHT, WRONG, UNKNOWN = "right", "wrong", "unknown"
+_BOXED = re.compile(r"\\boxed\{((?:[^{}]|\{[^{}]*\})*)\}")
+_NUMBER = re.compile(r"-?\d+(?:,\d{3})*(?:\.\d+)?")
+
+
+def golds(answer: Any) -> list[str]:
+    """The answer as texts: itself, or each of a list's, or what stands after GSM8K's marker or in a box."""
+    if answer is None:
+        return []
+    if isinstance(answer, bool):
+        return [str(answer)]
+    if isinstance(answer, list | tuple):
+        return [g for a in answer for g in golds(a)]
+    if isinstance(answer, dict):
+        inner = next((answer[k] for k in ("value", "answer", "target", "ground_truth") if k in answer), None)
+        return golds(inner) if inner is not None else [json.dumps(answer)]
+    text = str(answer)
+    if "####" in text:
+        return [text.rsplit("####", 1)[1].strip()]
+    boxed = _BOXED.findall(text)
+    return [boxed[-1].strip()] if boxed else [text.strip()]
+
+
+def value_of(text: str) -> Fraction | None:
+    """The number that a text is, if it is one."""
+    plain = text.strip().strip("$").replace(",", "").rstrip(".%")
+    try:
+        return Fraction(plain) if len(plain) < 60 else None
+    except (ValueError, ZeroDivisionError):
+        return None
+
+
+def same(a: str, b: str) -> bool:
+    """Equal as texts without case, blanks and closing marks, or as numbers."""
+    if _plain(a) == _plain(b):
+        return True
+    x, y = value_of(a), value_of(b)
+    return x is not None and x == y
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.lower().split()).strip(" .!?\"'`$*")
+
+
+def contains(text: str, gold: str) -> bool:
+    """Whether the answer stands in the text, as words or digits of its own or within others."""
+    return bool(gold) and _plain(gold) in _plain(text)
+
+
+def reading(reply: str, answer: Any) -> str:
+    """right, wrong or unknown, from the text alone."""
+    wanted = [g for g in golds(answer) if g]
+    if not wanted:
+        return UNKNOWN
+    if any(same(committed, g) for committed in commitments(reply) for g in wanted):
+        return RIGHT
+    return UNKNOWN if any(contains(reply, g) or _value_in(reply, g) for g in wanted) else WRONG
+
+
+def _value_in(reply: str, gold: str) -> bool:
+    wanted = value_of(gold)
+    return wanted is not None and any(value_of(n) == wanted for n in _NUMBER.findall(reply[:20000]))
+
+
+def commitments(reply: str) -> Iterable[str]:
+    """What a reply could be said to answer: all of it, or the one slot that it has."""
+    yield reply
+    for pattern in (r"<answer>(.*?)</answer>", r"####\s*(.+)", r"(?i)answer(?: is|:)\s*(.+)", r"```\w*\n(.*?)```"):
+        found = re.findall(pattern, reply, re.DOTALL)
+        if len(found) == 1:
+            yield found[0]
+    boxed = _BOXED.findall(reply)
+    if len(boxed) == 1:
+        yield boxed[0]

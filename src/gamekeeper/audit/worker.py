@@ -1,0 +1,210 @@
+"""The throw-away child in which the target lives: it loads the grader once and forks for each batch of calls.
+
+A fork is cheap and forgets: a payload that ends its process, patches `builtins` or never returns takes one fork with
+it and no more. Its result travels over a pipe of its own, one message a call, so that calls before a death are kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import importlib
+import json
+import math
+import os
+import shutil
+import signal
+import struct
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from gamekeeper.audit import jail, wire
+from gamekeeper.audit.finding import Example
+from gamekeeper.audit.rewards import as_reward
+from gamekeeper.audit.target import Grader, Spec
+
+START_S = 120.0
+
+
+def main() -> None:
+    """Entry of the fresh interpreter: the two descriptors and the job are on the command line."""
+    reading, writing, scratch = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    job = json.loads(sys.argv[4])
+    serve(reading, writing, scratch, job, None)
+
+
+def serve(reading: int, writing: int, scratch: str, job: dict[str, Any], grader: Grader | None) -> None:
+    """Isolate, load and answer, until the other end closes its pipe."""
+    jail.die_with_parent()
+    layers = jail.enter(scratch, job["keep"], job["network"])
+    pid = os.fork()
+    if pid:
+        os.close(reading)
+        os.close(writing)
+        with suppress(ChildProcessError):
+            os.waitpid(pid, 0)
+        os._exit(0)
+    jail.die_with_parent()
+    _settle("/tmp" if "files" in layers else scratch)
+    jail.limit(job["memory_mb"])
+    server = Server(reading, writing, grader)
+    with suppress(wire.Silent, BrokenPipeError):
+        server.start(job, layers)
+        server.loop()
+    os._exit(0)
+
+
+def _settle(home: str) -> None:
+    os.chdir(home)
+    os.environ["HOME"] = os.environ["TMPDIR"] = home
+    tempfile.tempdir = None
+    quiet = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(quiet, fd)
+
+
+class Server:
+    """The loop over requests, and the forks that serve them."""
+
+    def __init__(self, reading: int, writing: int, grader: Grader | None) -> None:
+        self.reading, self.writing, self.grader = reading, writing, grader
+        self.items: list[Example] = []
+        self.binding = 0
+
+    def start(self, job: dict[str, Any], layers: list[str]) -> None:
+        """Load the adapter and say what it is; an error of the target's own import is passed on."""
+        said: dict[str, Any] = {"layers": layers}
+        try:
+            if self.grader is None:
+                spec = Spec(**job["spec"])
+                self.grader = importlib.import_module(job["adapter"]).open_grader(spec)
+            spec = job["spec"]
+            examples = self.grader.examples(spec["count"], spec["seed"])
+            said |= {
+                "kind": self.grader.kind,
+                "source": self.grader.source(),
+                "bindings": list(self.grader.bindings),
+                "examples": [as_json(e) for e in examples],
+            }
+        except BaseException as error:  # noqa: BLE001 - the target's import may raise anything, SystemExit included
+            said |= {"error": f"{type(error).__name__}: {error}"[:2000], "usage": getattr(error, "exit_code", None)}
+        wire.send(self.writing, said)
+
+    def loop(self) -> None:
+        while True:
+            asked = wire.receive(self.reading)
+            if asked["op"] == "use":
+                self.items = [Example.from_json(e) for e in asked["examples"]]
+                self.binding = asked["binding"]
+                wire.send(self.writing, {})
+            else:
+                wire.send(self.writing, {"results": self.answer(asked)})
+
+    def answer(self, asked: dict[str, Any]) -> list[list[Any]]:
+        calls, wall = [(i, tuple(turns)) for i, turns in asked["calls"]], asked["wall_s"]
+        if asked["op"] == "together":
+            return self._forked([calls], wall, together=True)[0]
+        done: list[list[Any]] = []
+        while len(done) < len(calls):
+            batch = calls[len(done) : len(done) + 1] if asked["alone"] else calls[len(done) :]
+            done += self._forked(batch, wall)
+        return done
+
+    def _forked(self, work: Sequence[Any], wall: float, together: bool = False) -> list[Any]:
+        """Results of the calls up to the first that ends its process, which is the last one returned."""
+        ours, theirs = os.pipe()
+        folder = tempfile.mkdtemp(prefix="run-")
+        pid = os.fork()
+        if pid == 0:
+            os.close(ours)
+            self._child(theirs, folder, work, together)
+        os.close(theirs)
+        results: list[Any] = []
+        try:
+            while len(results) < len(work):
+                results.append(_checked(wire.receive(ours, wall), together))
+        except (wire.Silent, ValueError) as end:
+            lost = [None, "", "timeout" if str(end) == "timeout" else "died", wall]
+            results.append([lost] * len(work[0]) if together else lost)
+        finally:
+            os.close(ours)
+            _end(pid)
+            shutil.rmtree(folder, ignore_errors=True)
+        return results
+
+    def _child(self, fd: int, folder: str, work: Sequence[Any], together: bool) -> None:
+        os.setsid()
+        os.chdir(folder)
+        os.environ["TMPDIR"] = folder
+        tempfile.tempdir = None
+        for call in work:
+            wire.send(fd, self._together(call) if together else self._one(*call))
+        os._exit(0)
+
+    def _one(self, index: int, turns: tuple[str, ...]) -> list[Any]:
+        assert self.grader is not None
+        clock = time.perf_counter
+        started, kept = clock(), [(vars(m), dict(vars(m))) for m in _PATCHABLE]
+        try:
+            value = _awaited(self.grader.grade(self.items[index], turns, self.binding))
+            _restored(kept)
+            return [as_reward(value), "", "", clock() - started]
+        except BaseException as error:  # noqa: BLE001 - whatever the target raises is what there is to report
+            _restored(kept)
+            return [None, f"{type(error).__name__}: {error}"[:300], "", clock() - started]
+
+    def _together(self, calls: Sequence[tuple[int, tuple[str, ...]]]) -> list[list[Any]]:
+        assert self.grader is not None
+        try:
+            examples, turns = [self.items[i] for i, _ in calls], [t for _, t in calls]
+            found = _awaited(self.grader.grade_together(examples, turns, self.binding))
+            return [[as_reward(r), "", "", 0.0] for r in found]
+        except BaseException as error:  # noqa: BLE001 - as above
+            return [[None, f"{type(error).__name__}: {error}"[:300], "", 0.0] for _ in calls]
+
+
+# A reply that a grader runs in its own process may have replaced what the report of its reward is written with.
+_PATCHABLE = (builtins, json, os, struct, math, time, wire)
+
+
+def _restored(kept: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:
+    for space, before in kept:
+        space.update(before)
+
+
+def _awaited(value: Any) -> Any:
+    if asyncio.iscoroutine(value):
+        return asyncio.run(value)
+    return value
+
+
+def _checked(result: Any, together: bool) -> Any:
+    """The result, if it has the form of one: it was written beside untrusted code."""
+    for row in result if together and isinstance(result, list) else [result]:
+        if not (isinstance(row, list) and len(row) == 4 and isinstance(row[0], int | float | None)):
+            raise wire.Silent("died")
+    return result
+
+
+def _end(pid: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    with suppress(ChildProcessError):
+        os.waitpid(pid, 0)
+
+
+def as_json(example: Example) -> dict[str, Any]:
+    return {
+        "prompt": example.prompt,
+        "answer": example.answer,
+        "columns": dict(example.columns),
+        "good": [list(g) for g in example.good],
+        "bad": [list(b) for b in example.bad],
+        "messages": [dict(m) for m in example.messages],
+    }

@@ -1,0 +1,253 @@
+"""`audit`: what a grader pays for that it should not."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gamekeeper.cli import console, options
+from gamekeeper.cli.progress import Meter
+from gamekeeper.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from gamekeeper.audit import Report, Settings
+
+_VALUED = {
+    "--examples",
+    "--bind",
+    "--param",
+    "--oracle",
+    "--only",
+    "--seed",
+    "--most-examples",
+    "--seconds",
+    "--search",
+    "--learn",
+    "--timeout",
+    "--memory",
+    "--env",
+}
+_FLAGS = {"--network"}
+
+
+def audit(
+    ctx: typer.Context,
+    target: Annotated[
+        str,
+        typer.Argument(metavar="TARGET", help="module:function, file.py:function or game:NAME.", show_default=False),
+    ],
+    examples: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="JSONL: prompt, answer, good (a right reply), columns.", show_default=False),
+    ] = None,
+    bind: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PARAMETER=SOURCE", help="completion, prompt, answer, row or a column; may be repeated."),
+    ] = None,
+    params: Annotated[
+        list[str] | None,
+        typer.Option("--param", metavar="KEY=VALUE", help="Of a game: patches=secure, told=0.5; may be repeated."),
+    ] = None,
+    oracle: Annotated[
+        str, typer.Option(metavar="TARGET", help="A function that says what a reply is worth, 0 to 1.")
+    ] = "",
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A family or cause, e.g. answer/hedge; may be repeated.")
+    ] = None,
+    fail_on: Annotated[str, typer.Option(metavar="SEVERITY", help="low, medium, high or critical.")] = "medium",
+    verify_fix: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Replay the findings of an earlier --json report.", show_default=False),
+    ] = None,
+    sarif: Annotated[Path | None, typer.Option(metavar="FILE", help="Write SARIF 2.1.0.", show_default=False)] = None,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML.", show_default=False)] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write an HTML page.", show_default=False)] = None,
+    as_json: options.Json = False,
+    seed: options.Seed = 0,
+    most_examples: Annotated[int, typer.Option(metavar="N", help="Examples to confirm a suspicion on.")] = 16,
+    seconds: Annotated[float, typer.Option(metavar="S", help="About how long the attacks may take.")] = 60.0,
+    search: Annotated[int, typer.Option(metavar="N", help="Calls that the search may make; 0 is off.")] = 400,
+    learn: Annotated[int, typer.Option(metavar="N", help="Steps of a learning adversary; needs [train].")] = 0,
+    timeout: Annotated[float, typer.Option(metavar="S", help="Seconds that one call may take.")] = 5.0,
+    memory: Annotated[int, typer.Option(metavar="MB", help="Memory of the target's process.")] = 4096,
+    env: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A variable to pass to the target; may be repeated.")
+    ] = None,
+    network: Annotated[bool, typer.Option("--network", help="Let the target use the network.")] = False,
+) -> None:
+    """Find the loophole in a reward before training finds it.
+
+    Plays wrong replies against a grader and reports those that it pays. The target runs in a throw-away process
+    without your environment. Exit code 1 on a finding at or above --fail-on, 3 if there can be no verdict.
+
+    \b
+    Examples:
+      gamekeeper audit grader.py:reward --examples examples.jsonl
+      gamekeeper audit mypackage.rewards:score --examples e.jsonl --bind answer=gold --sarif audit.sarif
+      gamekeeper audit game:tamper
+      gamekeeper audit game:tamper --param patches=secure
+      gamekeeper audit grader.py:reward --examples e.jsonl --verify-fix audit.json
+    """
+    from gamekeeper.audit import Settings
+    from gamekeeper.audit.examples import read_examples
+
+    settings = Settings(
+        seed,
+        most_examples,
+        seconds,
+        search,
+        learn,
+        tuple(only or ()),
+        fail_on,
+        _pairs(bind, "--bind"),
+        _params(params),
+        oracle,
+        timeout,
+        memory,
+        network,
+        tuple(env or ()),
+        _typed(ctx.obj["typed"]),
+    )
+    rows = read_examples(examples) if examples is not None else []
+    if verify_fix is not None:
+        _verify(target, verify_fix, rows, settings, as_json)
+        return
+    report = _run(target, rows, settings)
+    _write(report, fail_on, sarif, junit, html)
+    _show(report, as_json)
+    code = report.exit_code(fail_on)
+    if code:
+        raise typer.Exit(code)
+
+
+def _pairs(given: Sequence[str] | None, option: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in given or ():
+        for part in text.split(","):
+            key, mark, value = (p.strip() for p in part.partition("="))
+            if not (mark and key and value):
+                raise UsageError(f"{option} {text!r} is not of the form KEY=VALUE. Write e.g. {option} answer=gold")
+            if key in found:
+                raise UsageError(f"{option} gives {key!r} twice. Keep one of the two.")
+            found[key] = value
+    return found
+
+
+def _params(given: Sequence[str] | None) -> dict[str, Any]:
+    """Values as JSON where they are JSON, so that numbers are numbers. A comma belongs to the value here."""
+    import json
+
+    found: dict[str, Any] = {}
+    for text in given or ():
+        key, mark, value = text.partition("=")
+        if not mark or not key.strip():
+            raise UsageError(f"--param {text!r} is not of the form KEY=VALUE. Write e.g. --param patches=secure")
+        try:
+            found[key.strip()] = json.loads(value)
+        except ValueError:
+            found[key.strip()] = value
+    return found
+
+
+def _typed(arguments: Sequence[str]) -> tuple[str, ...]:
+    """The options as typed that make the audit what it is, for the `repro` of a finding."""
+    kept: list[str] = []
+    rest = iter(arguments)
+    for word in rest:
+        name = word.partition("=")[0]
+        if name in _FLAGS or (name in _VALUED and "=" in word and name != "--only"):
+            kept.append(word)
+        elif word in _VALUED:
+            value = next(rest, "")
+            kept += [word, value] if word != "--only" else []
+    return tuple(kept)
+
+
+def _run(target: str, rows: Sequence[Any], settings: Settings) -> Report:
+    from gamekeeper.audit import audit as look
+
+    bar = Meter("audit") if sys.stderr.isatty() else nullcontext()
+    with console.interruptible("Nothing was left behind; start it again."), bar as meter:
+        return look(target, rows, settings, meter)
+
+
+def _write(report: Report, fail_on: str, sarif: Path | None, junit: Path | None, html: Path | None) -> None:
+    from gamekeeper.audit.outputs.junit import junit as as_junit
+    from gamekeeper.audit.outputs.page import page
+    from gamekeeper.audit.outputs.sarif import sarif as as_sarif
+
+    texts = (
+        (sarif, lambda: console.to_json(as_sarif(report)) + "\n"),
+        (junit, lambda: as_junit(report, fail_on)),
+        (html, lambda: page(report)),
+    )
+    for path, text in texts:
+        if path is None:
+            continue
+        try:
+            path.write_text(text(), encoding="utf-8")
+        except OSError as error:
+            raise DataError(
+                f"{str(path)!r} cannot be written: {error.strerror}. Give a path in a folder that exists."
+            ) from None
+
+
+def _show(report: Report, as_json: bool) -> None:
+    from gamekeeper.audit.outputs.text import headline, lines
+
+    if as_json:
+        console.print_json(report.to_json())
+        console.say(headline(report))
+        return
+    found = [
+        (f.severity, f.cause, f"{f.reward:g}", f"{f.honest_reward:g}", f"{f.share:.0%}", f.what)
+        for f in report.findings
+    ]
+    found += [(f.severity, f.id, "-", "-", "-", f.what) for f in report.faults]
+    if found:
+        console.print_table(("severity", "what was found", ">paid", ">honest", ">of examples", "meaning"), found)
+        console.out()
+    for line in lines(report):
+        console.out(line)
+
+
+def _paid(reward: float | None) -> str:
+    return "-" if reward is None else f"{reward:g}"
+
+
+def _verify(target: str, path: Path, rows: Sequence[Any], settings: Settings, as_json: bool) -> None:
+    from gamekeeper.audit import verify_fix
+    from gamekeeper.audit.finding import severity_rank
+    from gamekeeper.audit.outputs.reading import read_report
+
+    reach, replays = verify_fix(target, read_report(path), rows, settings)
+    if not reach.reached:
+        console.show_error(f"No verdict: {reach.why}. {reach.needs}")
+        raise typer.Exit(3)
+    unsure = [r for r in replays if r.error and not r.closed]
+    still = [
+        r
+        for r in replays
+        if not r.closed and not r.error and severity_rank(r.finding.severity) >= severity_rank(settings.fail_on)
+    ]
+    if as_json:
+        rows_out = [
+            {"id": r.finding.id, "closed": r.closed, "reward": r.reward, "gain": r.gain, "error": r.error}
+            for r in replays
+        ]
+        console.print_json({"reached": True, "replays": rows_out})
+    for r in replays if not as_json else ():
+        state = "closed" if r.closed else "cannot replay" if r.error else "STILL PAID"
+        console.out(
+            f"{state:13} {r.finding.id}: was paid {r.finding.reward:g}, now {_paid(r.reward)} {r.error}".rstrip()
+        )
+    console.say(f"{len(still)} of {len(replays)} findings at or above {settings.fail_on} are still paid")
+    if still:
+        raise typer.Exit(1)
+    if unsure:
+        raise typer.Exit(3)
