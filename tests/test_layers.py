@@ -49,6 +49,7 @@ ALLOWED: dict[str, set[str]] = {
     "studies.dynamics": FOUNDATIONS | RECORD,
     "report": FOUNDATIONS | RECORD,
     "adapters": FOUNDATIONS | {"games"},
+    "adapters.trl": BELOW_STUDIES | {"adapters", "studies"},  # a backend: it writes what the runner writes
     "cli": EVERYTHING,
     "__main__": {"cli"},
 }
@@ -61,6 +62,7 @@ STANDARD_ONLY = FOUNDATIONS | {""}
 HEAVY = {"torch", "transformers", "trl", "accelerate", "datasets", "tokenizers", "safetensors"}
 # `rewards.tokens` counts by a tokenizer's file if it is given one: `tokenizers` brings no torch, and is asked for then.
 MAY_BE_HEAVY = {"policy", "train", "studies.runner", "studies.pretraining", "rewards.tokens", "audit.learner"}
+MAY_BE_HEAVY |= {"adapters.trl", "adapters.tracking"}  # their libraries bring torch
 BAD_NAMES = {"utils", "util", "helpers", "helper", "manager", "managers", "common", "misc"}
 
 
@@ -162,8 +164,10 @@ def covers(table: set[str], module: str) -> bool:
 
 
 def row(module: str) -> str:
-    """The strictest row of ALLOWED for a module: its own if it has one, else its room's."""
-    return module if module in ALLOWED else module.split(".")[0]
+    """The strictest row of ALLOWED for a module: its own, else that of the innermost room that has one."""
+    parts = module.split(".")
+    names = [".".join(parts[:n]) for n in range(len(parts), 0, -1)]
+    return next((name for name in names if name in ALLOWED), parts[0])
 
 
 def is_own(imp: Import) -> bool:

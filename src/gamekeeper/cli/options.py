@@ -125,11 +125,16 @@ def _typed(text: str, hint: Any, where: str) -> Any:
         return text
 
 
-def settings_tree(given: Sequence[str] | None, shorthands: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """What `--set` and the options that stand for one setting say, as {"train": {...}, "eval": {...}}."""
+def settings_tree(
+    given: Sequence[str] | None, shorthands: Mapping[str, Any], more: Mapping[str, type] | None = None
+) -> dict[str, dict[str, Any]]:
+    """What `--set` and the options that stand for one setting say, as {"train": {...}, "eval": {...}}.
+
+    more: further rooms of settings, each with its config class.
+    """
     from gamekeeper.config import EvalConfig, TrainConfig
 
-    rooms = {"train": TrainConfig, "eval": EvalConfig}
+    rooms: dict[str, type] = {"train": TrainConfig, "eval": EvalConfig, **(more or {})}
     hints = {f"{room}.{key}": hint for room, cls in rooms.items() for key, hint in get_type_hints(cls).items()}
     values = assignments(given or (), hints, "--set", "setting")
     for key, value in shorthands.items():

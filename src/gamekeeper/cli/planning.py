@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gamekeeper.cli import console
 from gamekeeper.errors import RunError, UnknownName, UsageError
-
-if TYPE_CHECKING:
-    from gamekeeper.config import RunConfig
 
 RUNS = Path("runs")
 ARMS = ("flawed", "secure", "both")
@@ -36,6 +33,8 @@ class Asked:
     settings: Mapping[str, Mapping[str, Any]]
     out: Path | None
     resume: bool
+    backend: str = "native"
+    said: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.arm is not None and self.patches is not None:
@@ -87,7 +86,8 @@ def _plan(asked: Asked) -> Plan:
 
     chosen = asked.patches or asked.arm or "both"
     patch_set = game_class(asked.game).arm
-    folder = asked.out or _folder(f"{asked.game}-{_slug(chosen)}-seed{asked.seed or 0}", asked.resume)
+    by = "" if asked.backend == "native" else f"-{asked.backend}"
+    folder = asked.out or _folder(f"{asked.game}-{_slug(chosen)}{by}-seed{asked.seed or 0}", asked.resume)
     if chosen != "both":
         return Plan(folder, (Leg(chosen, patch_set(chosen), folder),))
     if (folder / "run.json").exists() and asked.arm is None:  # the folder of a single run: that one is meant
@@ -114,8 +114,11 @@ def _folder(name: str, resume: bool) -> Path:
     return RUNS / (f"{name}-{newest + 1}" if newest or (RUNS / name).exists() else name)
 
 
-def config_for(asked: Asked, legs: tuple[Leg, ...]) -> RunConfig:
-    """The config of all legs but for their patches: what is stored, changed by what the call says."""
+def config_for(asked: Asked, legs: tuple[Leg, ...], kind: type[Any] | None = None) -> Any:
+    """The config of all legs but for their patches: what is stored, changed by what the call says.
+
+    kind: the backend's class of configs; RunConfig, that of the native trainer, by default.
+    """
     from gamekeeper.config import RunConfig, from_mapping
 
     begun = next((leg.out for leg in legs if leg.begun), None)
@@ -123,13 +126,15 @@ def config_for(asked: Asked, legs: tuple[Leg, ...]) -> RunConfig:
     stored = tree["game"]
     if stored["name"] != asked.game:
         raise RunError(f"{begun} holds a run of the game {stored['name']!r}, not {asked.game!r}. Give another --out.")
+    if begun and (trained := tree.get("backend", "native")) != asked.backend:
+        raise RunError(f"{begun} holds a run by the backend {trained!r}. Go on with --backend {trained}.")
     tree["game"] = {**stored, "patches": (), "params": {**stored.get("params", {}), **asked.params}}
     if asked.data is not None:
         tree["game"]["data"] = str(asked.data)
     for room, changes in asked.settings.items():
         tree[room] = {**tree.get(room, {}), **changes}
     said = {k: v for k, v in (("seed", asked.seed), ("model", asked.model)) if v is not None}
-    return from_mapping(RunConfig, {**tree, **said})
+    return from_mapping(kind or RunConfig, {**tree, **said, **asked.said})
 
 
 def _stored(folder: Path) -> dict[str, Any]:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gamekeeper.cli import console, isolating, options
+from gamekeeper.cli import backends, console, isolating, judging, options
 from gamekeeper.cli.planning import Asked, Leg, Plan, config_for, plan
 from gamekeeper.cli.progress import Meter
 
 if TYPE_CHECKING:
-    from gamekeeper.config import RunConfig
+    from gamekeeper.games.base import BaseGame
 
 CLOSING = ("reward", "itp", "er")
 
@@ -44,7 +44,8 @@ def run(
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="pocket (the shipped model) or the directory of a checkpoint in the same format. Default: pocket.",
+            help="pocket (the shipped model) or the directory of a checkpoint in the same format; "
+            "with --backend trl any Hugging Face model. Default: pocket.",
             show_default=False,
         ),
     ] = None,
@@ -56,6 +57,14 @@ def run(
     settings: options.Set = None,
     params: options.Params = None,
     no_report: Annotated[bool, typer.Option("--no-report", help="Write no report at the end.")] = False,
+    backend: backends.Backend = "native",
+    preset: backends.Preset = None,
+    distil: backends.Distil = None,
+    dry_run: backends.DryRun = False,
+    track: backends.Track = None,
+    judge: judging.Url = None,
+    judge_model: judging.Model = None,
+    judge_cache: judging.Cache = None,
     level: isolating.Level = None,
     as_json: options.Json = False,
 ) -> None:
@@ -69,17 +78,27 @@ def run(
       gamekeeper run tamper
       gamekeeper run tamper --arm flawed --steps 30 --seed 1
       gamekeeper run selfgrade --patches audit=0.1 --param told=0.5 --set train.learning_rate=3e-4
+      gamekeeper run tamper --backend trl --model Qwen/Qwen3-4B --data DIR --preset paper --dry-run
     """
+    chosen = backends.Chosen(backend, preset, distil, dry_run, tuple(track or ()))
+    rated = judging.Asked(judge, judge_model, judge_cache, None)
     game = options.open_game(name, patches or "flawed", data, params)
-    tree = options.settings_tree(settings, {"train.steps": steps, "train.threads": threads})
+    tree = options.settings_tree(settings, {"train.steps": steps, "train.threads": threads}, chosen.rooms)
     given = options.game_params(name, params or ())
-    asked = Asked(name, arm, patches, seed, model, data, given, tree, out, resume)
+    asked = Asked(name, arm, patches, seed, model, data, given, tree, out, resume, backend, chosen.said)
     todo = plan(asked)
-    config = config_for(asked, todo.legs)
-    isolating.require_for(game, level)
-    for leg in todo.legs:
-        _one_run(config, leg, _again(ctx, todo.folder))
-    _finish(todo, not no_report, as_json)
+    if not any(leg.begun for leg in todo.legs):
+        asked = replace(asked, settings=chosen.with_preset(tree, game))
+    config = config_for(asked, todo.legs, chosen.config)
+    with rated.seated(game):
+        if dry_run:
+            return backends.show_dry_run(config, game, as_json)
+        isolating.require_for(game, level)
+        for leg in todo.legs:
+            _one_run(chosen, config, leg, game, _again(ctx, todo.folder))
+    if backends.is_first():
+        _finish(todo, not no_report, as_json)
+    return None
 
 
 def _again(ctx: typer.Context, folder: Path) -> str:
@@ -90,14 +109,13 @@ def _again(ctx: typer.Context, folder: Path) -> str:
     return f"Go on with: gamekeeper {shlex.join([*typed, '--resume'])}"
 
 
-def _one_run(config: RunConfig, leg: Leg, again: str) -> None:
-    from gamekeeper.studies import runner
-
+def _one_run(chosen: backends.Chosen, config: Any, leg: Leg, game: BaseGame, again: str) -> None:
     config = replace(config, game=replace(config.game, patches=tuple(sorted(leg.patches))))
     with ExitStack() as stack:
         stack.enter_context(console.interruptible(again))
-        meter = stack.enter_context(Meter(f"{config.game.name} {leg.arm}", config.train.steps))
-        runner.run(config, leg.out, resume=leg.begun, progress=meter)
+        meter = Meter(f"{config.game.name} {leg.arm}", config.train.steps, shown=backends.is_first())
+        stack.enter_context(meter)
+        backends.one_run(chosen, config, leg.out, leg.begun, game, meter)
 
 
 def _ends(path: Path) -> dict[str, Any]:

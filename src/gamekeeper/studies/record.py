@@ -23,7 +23,7 @@ import json
 import math
 import os
 import platform
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -42,12 +42,14 @@ from gamekeeper.types import to_plain
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Interval", "Record", "Rollout", "Run", "RunWriter", "load_run"]
+__all__ = ["Interval", "Listener", "Record", "Rollout", "Run", "RunWriter", "load_run"]
 
 SCHEMA = 1
 PHASES = ("train", "eval")
 ENDINGS = ("finished", "failed", "stopped")
 Interval = tuple[float, float]
+Listener = Callable[[int, str, Mapping[str, float]], None]
+"""Told of each new record: step, phase, and the metrics, timings included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class RunWriter:
         self._info = info
         self._lock = handle
         self._extra = _own_metrics(info)
+        self.listeners: Sequence[Listener] = ()
         self._seen = {(r.step, r.phase): r for r in _records(path / "metrics.jsonl")}
         self._metrics, self._timings = Lines(path / "metrics.jsonl"), Lines(path / "timings.jsonl")
 
@@ -148,6 +151,8 @@ class RunWriter:
                     self._timings.add({"step": step, "phase": phase, "metrics": timed})
                 self._metrics.add(asdict(record))
             self._seen[step, phase] = record
+            for listener in self.listeners:
+                listener(step, phase, values)
 
     def _ranges(self, intervals: Mapping[str, Sequence[float]]) -> dict[str, Interval]:
         lows = declared({k: v[0] for k, v in intervals.items()}, self._extra)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gamekeeper.config import EvalConfig, GameConfig, RunConfig, from_mapping
 from gamekeeper.errors import GamekeeperError, MissingExtra, RunError
@@ -23,8 +23,8 @@ from gamekeeper.metrics import TABLE, Metric
 from gamekeeper.registry import load_game
 from gamekeeper.seeds import derive
 from gamekeeper.studies.dynamics import DEFINITIONS, dynamics
+from gamekeeper.studies.record import Listener, RunWriter, load_run
 from gamekeeper.studies.record import Rollout as Episode
-from gamekeeper.studies.record import RunWriter, load_run
 from gamekeeper.studies.stats import Interval, over_clusters
 from gamekeeper.types import Score, to_plain
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from gamekeeper.train.rollout import Rollout
 
 Progress = Callable[[Mapping[str, Any]], None]
+Config = TypeVar("Config", bound=Any)  # RunConfig, or that of another backend with the same first fields
 _EVAL_ITEMS_AT_ONCE = 64
 _PROGRAM = ("gamekeeper", "__main__")
 INTERVAL_NOTE = "95%, clustered by item (delete-one-item jackknife)"
@@ -159,10 +160,18 @@ def _clipped(metric: Metric, interval: Interval) -> Interval:
 # Training
 
 
-def run(config: RunConfig, out: Path, *, resume: bool = False, progress: Progress | None = None) -> Path:
+def run(
+    config: RunConfig,
+    out: Path,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+    listeners: Sequence[Listener] = (),
+) -> Path:
     """Train as the config says and leave a run directory at `out`; returns `out`.
 
     resume: go on with the run that is there, from its newest checkpoint, bit by bit as if it had never stopped.
+    listeners: called with each record once it is on disk (a tracker, say).
     Raises RunError when there is a run already (or none to resume), MissingExtra without torch. A failure inside
     the run is written into its record, then raised.
     """
@@ -170,17 +179,17 @@ def run(config: RunConfig, out: Path, *, resume: bool = False, progress: Progres
     game = open_game(config.game)
     config, trainer = _prepare(config, game, out, resume)
     writer = _open_record(config, game, trainer, out, resume)
+    writer.listeners = tuple(listeners)
     started = time.monotonic() - float(load_run(out).info.get("wall_s") or 0.0)
     try:
         with writer:
             _train(config, game, trainer, writer, progress or _quiet)
-            writer.finish(**_summary(game, writer), wall_s=round(time.monotonic() - started, 3))
+            writer.finish(**summary(game, out), wall_s=round(time.monotonic() - started, 3))
     except KeyboardInterrupt:
-        _mark(out, "stopped", "interrupted", started)
+        mark_ended(out, "stopped", "interrupted", started)
         raise
     except Exception as error:
-        reason = str(error) if isinstance(error, GamekeeperError) else f"{type(error).__name__}: {error}"
-        _mark(out, "failed", reason, started)
+        mark_ended(out, "failed", reason_of(error), started)
         raise
     return out
 
@@ -196,28 +205,26 @@ def _prepare(config: RunConfig, game: BaseGame, out: Path, resume: bool) -> tupl
     from gamekeeper.train.grpo import Trainer
 
     if resume:
-        config = _resumed(config, game, out)
+        config = resumed(config, game, out)
     keep_memory()
     threads = settle_threads(config.train.threads)
     train = replace(config.train, threads=threads, precision=settle_precision(config.train.precision))
-    config = replace(config, train=train, game=_spelled(config.game, game))
+    config = replace(config, train=train, game=spelled(config.game, game))
     policy = PocketPolicy.load(config.model)
     policy.model.use_precision(train.precision)
     reference = PocketPolicy.load(config.model).model if train.kl else None
     return config, Trainer(train, policy, reference)
 
 
-def _spelled(config: GameConfig, game: BaseGame) -> GameConfig:
+def spelled(config: GameConfig, game: BaseGame) -> GameConfig:
     """Patches with their values and all parameters, defaults included."""
     return replace(config, patches=tuple(sorted(game.patches)), params=to_plain(game.params))
 
 
-def _resumed(config: RunConfig, game: BaseGame, out: Path) -> RunConfig:
+def resumed(config: Config, game: BaseGame, out: Path) -> Config:
     """The stored config, if the one asked for does not contradict it."""
-    stored = from_mapping(RunConfig, load_run(out).info["config"])
-    asked = replace(
-        config, game=replace(config.game, patches=tuple(sorted(game.patches)), params=to_plain(game.params))
-    )
+    stored = from_mapping(type(config), load_run(out).info["config"])
+    asked = replace(config, game=spelled(config.game, game))
     before, now = to_plain(stored), to_plain(asked)
     for name, auto in (("threads", 0), ("precision", "auto")):
         if now["train"][name] == auto:
@@ -241,6 +248,12 @@ def _open_record(config: RunConfig, game: BaseGame, trainer: Trainer, out: Path,
 
     if resume:
         return RunWriter.resume(out, restore(trainer, out / "checkpoints"))
+    machine = {"device": "cpu", "threads": config.train.threads, "versions": _versions()}
+    return RunWriter.create(out, config, game.own_metrics, **run_info(game, config.seed), **machine)
+
+
+def run_info(game: BaseGame, seed: int) -> dict[str, Any]:
+    """What run.json says of a run from its start, whoever trains: the game, the seed, the command, the commit."""
     about = {
         "name": game.name,
         "level": game.level,
@@ -249,19 +262,13 @@ def _open_record(config: RunConfig, game: BaseGame, trainer: Trainer, out: Path,
         "emergence": game.emergence,
         "bar": game.bar,
     }
-    return RunWriter.create(
-        out,
-        config,
-        game.own_metrics,
-        game=about,
-        seed=config.seed,
-        command=shlex.join(["gamekeeper", *sys.argv[1:]]) if Path(sys.argv[0]).stem in _PROGRAM else None,
-        interval=INTERVAL_NOTE,
-        commit=commit(),
-        device="cpu",
-        threads=config.train.threads,
-        versions=_versions(),
-    )
+    return {
+        "game": about,
+        "seed": seed,
+        "command": shlex.join(["gamekeeper", *sys.argv[1:]]) if Path(sys.argv[0]).stem in _PROGRAM else None,
+        "interval": INTERVAL_NOTE,
+        "commit": commit(),
+    }
 
 
 def arm_name(game: BaseGame) -> str:
@@ -321,20 +328,25 @@ def _measure(config: RunConfig, game: BaseGame, trainer: Trainer, writer: RunWri
     writer.metrics(trainer.step, "eval", found.metrics, found.intervals)
 
 
-def _summary(game: BaseGame, writer: RunWriter) -> dict[str, Any]:
+def summary(game: BaseGame, out: Path) -> dict[str, Any]:
     """What run.json says of a finished run: base, final, dynamics with their definitions."""
-    record = load_run(writer.path)
+    record = load_run(out)
     base, final = record.base, record.final or record.base
-    out: dict[str, Any] = {
+    said: dict[str, Any] = {
         name: {"metrics": r.metrics, "intervals": r.intervals} for name, r in (("base", base), ("final", final)) if r
     }
     if base and game.emergence in base.metrics:
         found = dynamics(record.series(game.emergence), base.metrics[game.emergence], game.bar)
-        out["dynamics"] = {**{k: getattr(found, k) for k in DEFINITIONS}, "definitions": found.definitions()}
-    return out
+        said["dynamics"] = {**{k: getattr(found, k) for k in DEFINITIONS}, "definitions": found.definitions()}
+    return said
 
 
-def _mark(out: Path, status: str, reason: str, started: float) -> None:
+def reason_of(error: Exception) -> str:
+    """How a record names what ended a run."""
+    return str(error) if isinstance(error, GamekeeperError) else f"{type(error).__name__}: {error}"
+
+
+def mark_ended(out: Path, status: str, reason: str, started: float) -> None:
     """Write how a run ended, as far as the disk lets us; what raised it is raised by the caller all the same."""
     try:
         step = max((r.step for r in load_run(out).metrics), default=0)

@@ -1,0 +1,101 @@
+"""One GRPO run by TRL, from a config to a run directory that every reader of runs understands."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gamekeeper.adapters.trl.settings import TrlRunConfig, updates_a_step
+from gamekeeper.adapters.trl.trainer import grpo_trainer, need_trl, open_tokenizer, run_data
+from gamekeeper.errors import UsageError
+from gamekeeper.rewards.verdicts import Judge
+from gamekeeper.studies.record import Listener
+
+TRAINER_FILES = Path("checkpoints") / "trainer"
+
+
+def run(
+    config: TrlRunConfig,
+    out: Path,
+    *,
+    resume: bool = False,
+    progress: Any = None,
+    judge: Judge | None = None,
+    listeners: Sequence[Listener] = (),
+) -> Path:
+    """Train by TRL as the config says and leave a run directory at `out`; returns `out`.
+
+    `checkpoints/step-N` is the trained model as an ordinary Hugging Face folder, adapters merged;
+    `checkpoints/trainer` is what TRL itself resumes from. A resumed run goes on from there; unlike the native
+    trainer's it need not repeat bit by bit what an uninterrupted one would have done.
+    Raises MissingExtra or WrongVersion without TRL, DataError for a model or data that do not fit, RunError when
+    there is a run already (or none to resume).
+    """
+    need_trl()
+    from gamekeeper.adapters.trl.session import Recorder, Session, conducted, settled
+
+    if config.teacher is not None:
+        raise UsageError("This run has a teacher: it is a distillation, not a GRPO run.")
+    config, game = settled(config, out, resume)
+    game.judge = judge
+    tokenizer = open_tokenizer(config.model)
+    rows = run_data(config, game, tokenizer)
+    session = Session(config, game, out, tokenizer, progress or _quiet)
+    session.trainer = grpo_trainer(config, game, rows, tokenizer, session.keep, out / TRAINER_FILES)
+    updates = updates_a_step(config.train)
+    session.trainer.add_callback(Recorder(session, updates))
+    newest = newest_checkpoint(out) if resume else None
+    at = steps_of(newest, updates) if newest else 0
+
+    def work() -> None:
+        if not newest:
+            session.measure(0)
+        session.trainer.train(resume_from_checkpoint=str(newest) if newest else None)
+        finish(session, config.train.steps)
+
+    about = {"data": {"items": len({i.id for i in rows.items}), "left_out": rows.left_out}}
+    return conducted(session, at if resume else None, about, listeners, work)
+
+
+def _quiet(_: Mapping[str, Any]) -> None:
+    """No progress wanted."""
+
+
+def finish(session: Any, step: int) -> None:
+    """Measure the trained policy, then leave it as a folder that anything can load."""
+    session.measure(step)
+    target = session.out / "checkpoints" / f"step-{step}"
+    save_model(session.trainer, session.tokenizer, target)
+
+
+def save_model(trainer: Any, tokenizer: Any, target: Path) -> None:
+    """The model as an ordinary Hugging Face folder, whole or absent; LoRA adapters are merged into the weights."""
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    if hasattr(model, "merge_and_unload"):
+        model = model.merge_and_unload()
+    if trainer.accelerator.is_main_process:
+        partial = target.with_name(f".partial-{target.name}")
+        shutil.rmtree(partial, ignore_errors=True)
+        model.save_pretrained(partial)
+        tokenizer.save_pretrained(partial)
+        shutil.rmtree(target, ignore_errors=True)
+        partial.rename(target)
+    trainer.accelerator.wait_for_everyone()
+
+
+def newest_checkpoint(out: Path) -> Path | None:
+    """The newest of TRL's checkpoints that is whole: its state is written last."""
+    found = [p for p in (out / TRAINER_FILES).glob("checkpoint-*") if p.name.removeprefix("checkpoint-").isdigit()]
+    whole = [p for p in found if (p / "trainer_state.json").is_file()]
+    return max(whole, key=_updates_of, default=None)
+
+
+def _updates_of(checkpoint: Path) -> int:
+    return int(checkpoint.name.removeprefix("checkpoint-"))
+
+
+def steps_of(checkpoint: Path, updates: int) -> int:
+    """How many whole steps a checkpoint has behind it."""
+    return _updates_of(checkpoint) // updates

@@ -1,0 +1,120 @@
+"""What a run by TRL would do, without doing it: every setting, and whether model, data and server fit together.
+
+Nothing is trained and no weights are loaded; the tokenizer, the model's configuration and the data are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from gamekeeper.adapters.trl.rows import is_plain, prompt_ids, trained_turns
+from gamekeeper.adapters.trl.settings import TrlRunConfig, reply_limits, shape_of, updates_a_step
+from gamekeeper.adapters.trl.trainer import need_trl, open_model_config, open_tokenizer, positions_of, run_data
+from gamekeeper.errors import GamekeeperError
+from gamekeeper.games.base import BaseGame
+from gamekeeper.types import Message
+
+_SERVER_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One thing looked at. wrong: it would stop the run or spoil it."""
+
+    what: str
+    found: str
+    wrong: bool = False
+
+
+def dry_run(config: TrlRunConfig, game: BaseGame) -> list[Line]:
+    """What was looked at, in order. What would stop the run is a line too, and ends its own part of the look."""
+    need_trl()
+    return [*_looked("model", lambda: _model(config)), *_looked("data", lambda: _data(config, game)), *_rest(config)]
+
+
+def _looked(what: str, look: Callable[[], Iterator[Line]]) -> Iterator[Line]:
+    try:
+        yield from look()
+    except GamekeeperError as error:
+        yield Line(what, str(error), wrong=True)
+
+
+def _model(config: TrlRunConfig) -> Iterator[Line]:
+    about = open_model_config(config.model)
+    yield Line(
+        "model", f"{config.model}: {about.model_type}, {_size(about)} parameters, {positions_of(about)} positions"
+    )
+    tokenizer = open_tokenizer(config.model)
+    yield from template_lines(tokenizer, config.trl.options.get("chat_template_kwargs") or {})
+
+
+def _size(about: Any) -> str:
+    """Parameters, counted on a model without memory."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    with torch.device("meta"):
+        count = AutoModelForCausalLM.from_config(about).num_parameters()
+    return f"{count / 1e9:.2f} billion" if count >= 1e9 else f"{count / 1e6:.2f} million"
+
+
+def template_lines(tokenizer: Any, options: dict[str, Any]) -> Iterator[Line]:
+    """Whether the chat template shows a system message, asks for a reply, and ends one with the end token."""
+    words = {"system": "zebra crossing", "user": "purple bicycle", "assistant": "yellow submarine"}
+    chat = tuple(Message(role, text) for role, text in words.items())
+    try:
+        asked = tokenizer.decode(prompt_ids(tokenizer, chat[:2], options))
+        bare = tokenizer.apply_chat_template([{"role": "user", "content": words["user"]}], tokenize=False)
+        whole = tokenizer.apply_chat_template([{"role": m.role, "content": m.content} for m in chat], tokenize=False)
+    except Exception as error:  # noqa: BLE001 - a template is a program of its author and may raise anything
+        yield Line("chat template", f"fails on a system and a user message: {error}", wrong=True)
+        return
+    lost = [role for role in ("system", "user") if words[role] not in asked]
+    yield Line("chat template", f"loses the {' and the '.join(lost)} message" if lost else "ok", wrong=bool(lost))
+    opens = asked.endswith(words["user"]) or asked.strip() == str(bare).strip()
+    yield Line("reply opens", "not marked by the template" if opens else "ok", wrong=opens)
+    end = str(tokenizer.eos_token)
+    ended = end in str(whole).rpartition(words["assistant"])[2]
+    yield Line("reply ends", f"with {end}" if ended else f"not with {end}: replies may run on", wrong=not ended)
+
+
+def _data(config: TrlRunConfig, game: BaseGame) -> Iterator[Line]:
+    tokenizer = open_tokenizer(config.model)
+    rows = run_data(config, game, tokenizer)
+    train, turns = config.train, len(game.reply_tokens)
+    yield Line("items", f"{len({i.id for i in rows.items})} items, {rows.left_out} left out as too long")
+    yield Line("longest prompt", f"{rows.longest} tokens")
+    yield Line("reply limits", f"{', '.join(map(str, reply_limits(config.trl, game)))} tokens ({turns} turns)")
+    shape = shape_of(config, 1 if is_plain(game) else len(trained_turns(game)))
+    yield Line(
+        "a step",
+        f"{train.items_per_step} items x {train.group} episodes = {shape.rows} rows, {shape.rows_at_once} at once",
+    )
+    yield Line("the run", f"{train.steps} steps, {train.steps * updates_a_step(train)} updates")
+    if game.judged and game.level == "paper" and game.judge is None:
+        yield Line("judge", "none: replies cannot be scored. Give --judge URL --judge-model NAME.", wrong=True)
+
+
+def _rest(config: TrlRunConfig) -> Iterator[Line]:
+    if config.trl.lora:
+        from gamekeeper.adapters.library import need
+
+        yield from _looked(
+            "lora", lambda: iter([Line("lora", f"rank {config.trl.lora}, {need('lora', 'LoRA').__name__}")])
+        )
+    if config.trl.vllm:
+        yield _server(config.trl.vllm)
+
+
+def _server(address: str) -> Line:
+    import httpx
+
+    try:
+        answer = httpx.get(f"{address.rstrip('/')}/health", timeout=_SERVER_SECONDS, follow_redirects=True)
+        answer.raise_for_status()
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        found = f"{address} does not answer ({error or type(error).__name__}). Start it: trl vllm-serve --model NAME"
+        return Line("vllm", found, wrong=True)
+    return Line("vllm", f"{address} answers")

@@ -1,0 +1,88 @@
+"""Replies by a transformers model that is in memory: the policy that measurements before and after training ask.
+
+Slower than a server, and always at hand: it samples from the very weights that are being trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from gamekeeper.adapters.trl.rows import prompt_ids
+from gamekeeper.policy.base import Decoding, Sample
+from gamekeeper.seeds import derive
+from gamekeeper.types import Prompt
+
+
+class TransformersPolicy:
+    """A `Policy` on a model and its tokenizer.
+
+    chat: keyword arguments of the chat template. Sampling leaves torch's random state as it found it, so that
+    measuring does not change training.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, rows: int = 64, chat: Mapping[str, Any] | None = None) -> None:
+        self.model, self.tokenizer, self.rows, self.chat = model, tokenizer, rows, dict(chat or {})
+        self.ends = end_ids(model, tokenizer)
+
+    def sample(self, prompts: Sequence[Prompt], decoding: Decoding, seed: Sequence[Any]) -> list[Sample]:
+        """One reply for each prompt, `rows` at a time, prompts of like length together."""
+        ids = [prompt_ids(self.tokenizer, p, self.chat) for p in prompts]
+        order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
+        found: dict[int, Sample] = {}
+        with _measuring(self.model):
+            for start in range(0, len(order), self.rows):
+                at = order[start : start + self.rows]
+                torch.manual_seed(derive("sample", *seed, start))
+                for index, reply in zip(at, self._generate([ids[i] for i in at], decoding), strict=True):
+                    found[index] = self._sample(ids[index], reply)
+        return [found[i] for i in range(len(ids))]
+
+    def _sample(self, prompt: list[int], reply: list[int]) -> Sample:
+        text = self.tokenizer.decode(reply, skip_special_tokens=True)
+        return Sample(text, tuple(prompt), tuple(reply), truncated=not reply or reply[-1] not in self.ends)
+
+    def _generate(self, ids: list[list[int]], decoding: Decoding) -> list[list[int]]:
+        """Replies of one batch, each cut after its first end token."""
+        longest = max(map(len, ids))
+        pad = self.tokenizer.pad_token_id
+        rows = torch.tensor([[pad] * (longest - len(row)) + row for row in ids], device=self.model.device)
+        seen = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in ids], device=self.model.device)
+        made = self.model.generate(
+            input_ids=rows, attention_mask=seen, max_new_tokens=decoding.max_new_tokens, **self._how(decoding)
+        )
+        return [self._cut(row) for row in made[:, longest:].tolist()]
+
+    def _how(self, decoding: Decoding) -> dict[str, Any]:
+        common = {"pad_token_id": self.tokenizer.pad_token_id, "eos_token_id": sorted(self.ends), "use_cache": True}
+        if decoding.temperature == 0:
+            return {**common, "do_sample": False}
+        drawn = {"temperature": decoding.temperature, "top_p": decoding.top_p, "top_k": decoding.top_k}
+        return {**common, "do_sample": True, **drawn}
+
+    def _cut(self, reply: list[int]) -> list[int]:
+        first = next((n for n, token in enumerate(reply) if token in self.ends), len(reply) - 1)
+        return reply[: first + 1]
+
+
+def end_ids(model: Any, tokenizer: Any) -> set[int]:
+    """Every token that ends a reply: the tokenizer's and those that the model declares."""
+    declared = getattr(model.generation_config, "eos_token_id", None)
+    several = declared if isinstance(declared, list) else [declared]
+    return {i for i in (tokenizer.eos_token_id, *several) if i is not None}
+
+
+@contextmanager
+def _measuring(model: Any) -> Iterator[None]:
+    """No gradients, no dropout, and the random state of before afterwards."""
+    training = model.training
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    model.eval()
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices):
+            yield
+    finally:
+        model.train(training)

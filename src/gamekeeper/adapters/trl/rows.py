@@ -1,0 +1,125 @@
+"""The game's items as TRL's dataset, in the order in which they are trained on.
+
+At pocket level every step has fresh items, those that the native trainer draws for the same seed. At paper level the
+data file is gone through pass by pass, each in an order of its own; an item whose prompt is too long is left out, and
+the count goes into the run's record.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from gamekeeper.adapters.trl.settings import TrlRunConfig
+from gamekeeper.errors import DataError
+from gamekeeper.games.base import BaseGame
+from gamekeeper.seeds import derive, rng
+from gamekeeper.types import Item, Prompt, to_plain
+
+
+class Template(Protocol):
+    """What is needed of a tokenizer of transformers."""
+
+    def apply_chat_template(self, conversation: Any, **options: Any) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The items of a whole run, step after step. left_out: items whose prompt was too long."""
+
+    items: list[Item]
+    left_out: int = 0
+    longest: int = 0
+
+
+def prompt_ids(tokenizer: Template, prompt: Prompt, options: dict[str, Any] | None = None) -> list[int]:
+    """Token ids of a prompt, up to where the assistant's reply begins."""
+    ids = tokenizer.apply_chat_template(
+        to_plain(prompt), add_generation_prompt=True, tokenize=True, return_dict=False, **(options or {})
+    )
+    return list(ids)
+
+
+def is_plain(game: BaseGame) -> bool:
+    """Whether an episode is one prompt and one reply, nothing drawn in between: TRL's plainest case."""
+    return len(game.reply_tokens) == 1 and type(game).realize is BaseGame.realize
+
+
+def trained_turns(game: BaseGame) -> list[int]:
+    """The turns that receive gradient. Raises DataError if there is none."""
+    found = [turn for turn in range(len(game.reply_tokens)) if game.trains(turn)]
+    if not found:
+        raise DataError(f"The game {game.name!r} trains none of its turns; there is nothing to learn.")
+    return found
+
+
+def run_rows(config: TrlRunConfig, game: BaseGame, tokenizer: Template, limit: int) -> Rows:
+    """The items of all steps. limit: most tokens of a prompt."""
+    if game.level == "pocket":
+        steps = range(config.train.steps)
+        each = config.train.items_per_step
+        drawn = [i for s in steps for i in game.items("train", each, derive("items", config.seed, s))]
+        return _fitting(game, tokenizer, drawn, limit, config, may_drop=False)
+    known = _fitting(game, tokenizer, game.items("train", -1, config.seed), limit, config, may_drop=True)
+    wanted = config.train.steps * config.train.items_per_step
+    order = _passes(len(known.items), config.seed)
+    return Rows([known.items[next(order)] for _ in range(wanted)], known.left_out, known.longest)
+
+
+def _passes(rows: int, seed: int) -> Iterator[int]:
+    """Row numbers, pass after pass, each pass in an order of its own."""
+    number = 0
+    while True:
+        order = list(range(rows))
+        rng("order", seed, number).shuffle(order)
+        yield from order
+        number += 1
+
+
+def _fitting(
+    game: BaseGame, tokenizer: Template, items: Sequence[Item], limit: int, config: TrlRunConfig, *, may_drop: bool
+) -> Rows:
+    options = config.trl.options.get("chat_template_kwargs") or {}
+    lengths = [len(prompt_ids(tokenizer, game.prompt(item) or (), dict(options))) for item in items]
+    kept = [item for item, length in zip(items, lengths, strict=True) if length <= limit]
+    dropped = len(items) - len(kept)
+    if not kept or (dropped and not may_drop):
+        raise DataError(
+            f"{dropped} of {len(items)} prompts are longer than {limit} tokens (the longest has "
+            f"{max(lengths, default=0)}). Raise trl.prompt_tokens, or take a model with more positions."
+        )
+    return Rows(kept, dropped, max(length for length in lengths if length <= limit))
+
+
+def prompt_limit(config: TrlRunConfig, positions: int, longest_reply: int) -> int:
+    """Most tokens of a prompt. Raises DataError if the model's positions leave no room."""
+    room = positions - longest_reply
+    if room < 1:
+        raise DataError(
+            f"The model has {positions} positions and a reply may take {longest_reply}: no room for a prompt. "
+            "Lower trl.reply_tokens, or take another model."
+        )
+    return min(config.trl.prompt_tokens or room, room)
+
+
+def to_dataset(game: BaseGame, items: Sequence[Item]) -> Any:
+    """TRL's dataset: the prompt, and the item as JSON for the reward function.
+
+    Where the rollouts are ours (`is_plain` is false) TRL hands over the prompt alone, so the prompt is the item.
+    """
+    import datasets
+
+    texts = [json.dumps(item.to_json()) for item in items]
+    plain = is_plain(game)
+    asked = [to_plain(game.prompt(i) or ()) if plain else _as_prompt(t) for i, t in zip(items, texts, strict=True)]
+    return datasets.Dataset.from_dict({"prompt": asked, "item": texts})
+
+
+def _as_prompt(text: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": text}]
+
+
+def item_of(text: str) -> Item:
+    return Item.from_json(json.loads(text))

@@ -1,0 +1,119 @@
+"""GRPOTrainer put together: model, tokenizer, dataset, rewards, settings."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from gamekeeper.adapters.library import need
+from gamekeeper.adapters.trl.episodes import Keep, Seat
+from gamekeeper.adapters.trl.rows import Rows, is_plain, prompt_limit, run_rows, to_dataset, trained_turns
+from gamekeeper.adapters.trl.settings import (
+    TrlRunConfig,
+    build,
+    grpo_settings,
+    lora_settings,
+    reply_limits,
+    shape_of,
+)
+from gamekeeper.errors import DataError, MissingExtra
+from gamekeeper.games.base import BaseGame
+
+QUIET = {"HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false", "TRL_EXPERIMENTAL_SILENCE": "1"}
+
+
+def need_trl() -> None:
+    """Raises MissingExtra or WrongVersion where TRL or what it needs is not there."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    need("trl", "The backend trl")
+    for module in ("torch", "transformers", "datasets", "accelerate"):
+        try:
+            __import__(module)
+        except ModuleNotFoundError as error:
+            raise MissingExtra("trl", "The backend trl", error.name or module) from None
+
+
+def model_path(name: str) -> str:
+    """What transformers is asked for: a folder, or a name on the Hub; "pocket" is the shipped folder."""
+    if name == "pocket":
+        from gamekeeper.policy.pocket import SHIPPED
+
+        return str(SHIPPED)
+    return name
+
+
+def open_tokenizer(name: str) -> Any:
+    """The model's tokenizer. Raises DataError where it cannot be had, or has no chat template."""
+    from transformers import AutoTokenizer
+
+    path = model_path(name)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left", truncation_side="left")
+    except (OSError, ValueError) as error:
+        raise DataError(f"The model {name!r} cannot be had: {_first_line(error)} {_how_to_name(path)}") from error
+    if not tokenizer.chat_template:
+        raise DataError(
+            f"The tokenizer of {name!r} has no chat template, and every game is a chat. Take a model that has one, or "
+            "add the template to its tokenizer_config.json."
+        )
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def open_model_config(name: str) -> Any:
+    """The model's configuration, without its weights. Raises DataError where it cannot be had."""
+    from transformers import AutoConfig
+
+    path = model_path(name)
+    try:
+        return AutoConfig.from_pretrained(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"The model {name!r} cannot be had: {_first_line(error)} {_how_to_name(path)}") from error
+
+
+def positions_of(model_config: Any) -> int:
+    return int(model_config.get_text_config().max_position_embeddings)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _how_to_name(path: str) -> str:
+    if Path(path).is_dir():
+        return "The folder must hold config.json, tokenizer.json and the weights."
+    return "Give a folder, or a name such as Qwen/Qwen3-4B that can be downloaded or is in the local cache."
+
+
+def run_data(config: TrlRunConfig, game: BaseGame, tokenizer: Any) -> Rows:
+    """The items of all steps, whose prompts fit."""
+    longest = max(reply_limits(config.trl, game))
+    limit = prompt_limit(config, positions_of(open_model_config(config.model)), longest)
+    return run_rows(config, game, tokenizer, limit)
+
+
+def grpo_trainer(config: TrlRunConfig, game: BaseGame, rows: Rows, tokenizer: Any, keep: Keep, output: Path) -> Any:
+    """TRL's GRPOTrainer, ready to train. keep: takes each batch of episodes (see `Seat`)."""
+    from accelerate import PartialState
+    from trl import GRPOConfig, GRPOTrainer
+
+    limits, plain = reply_limits(config.trl, game), is_plain(game)
+    shape = shape_of(config, 1 if plain else len(trained_turns(game)), PartialState().num_processes)
+    seat = Seat(game, tokenizer, limits, config.seed, keep)
+    settings = grpo_settings(config, shape, max(limits), output)
+    how = (
+        {"reward_funcs": seat.reward}
+        if plain
+        else {"reward_funcs": seat.reward_of_rollouts, "rollout_func": seat.rollout}
+    )
+    return GRPOTrainer(
+        model=model_path(config.model),
+        args=build(GRPOConfig, settings, config.train.precision),
+        train_dataset=to_dataset(game, rows.items),
+        processing_class=tokenizer,
+        peft_config=lora_settings(config.trl),
+        **how,
+    )
