@@ -48,7 +48,8 @@ ALLOWED: dict[str, set[str]] = {
     "studies.disk": FOUNDATIONS,
     "studies.dynamics": FOUNDATIONS | RECORD,
     "report": FOUNDATIONS | RECORD,
-    "adapters": FOUNDATIONS | {"games"},
+    "adapters": FOUNDATIONS | {"games", "rewards"},
+    "adapters.verl.check": FOUNDATIONS | {"adapters", "train"},  # compares verl's advantages with the native trainer's
     "adapters.trl": BELOW_STUDIES | {"adapters", "studies"},  # a backend: it writes what the runner writes
     "cli": EVERYTHING,
     "__main__": {"cli"},
@@ -62,7 +63,12 @@ STANDARD_ONLY = FOUNDATIONS | {""}
 HEAVY = {"torch", "transformers", "trl", "accelerate", "datasets", "tokenizers", "safetensors"}
 # `rewards.tokens` counts by a tokenizer's file if it is given one: `tokenizers` brings no torch, and is asked for then.
 MAY_BE_HEAVY = {"policy", "train", "studies.runner", "studies.pretraining", "rewards.tokens", "audit.learner"}
-MAY_BE_HEAVY |= {"adapters.trl", "adapters.tracking"}  # their libraries bring torch
+MAY_BE_HEAVY |= {
+    "adapters.trl",
+    "adapters.tracking",
+    "adapters.verl.check",
+    "adapters.verl.loop",
+}  # their libraries bring torch
 BAD_NAMES = {"utils", "util", "helpers", "helper", "manager", "managers", "common", "misc"}
 
 

@@ -19,6 +19,7 @@ from gamekeeper.cli import (
     checking,
     console,
     creating,
+    exporting,
     isolating,
     measuring,
     playing,
@@ -138,6 +139,7 @@ app.command("run")(training.run)
 app.command("eval")(measuring.evaluate)
 app.command("audit")(auditing.audit)
 app.command("report")(reporting.report)
+app.add_typer(exporting.export, name="export")
 app.command("pretrain")(training.pretrain)
 app.command("new-game")(creating.new_game)
 app.command("doctor")(isolating.doctor)

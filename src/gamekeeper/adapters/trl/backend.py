@@ -34,7 +34,7 @@ def run(
     there is a run already (or none to resume).
     """
     need_trl()
-    from gamekeeper.adapters.trl.session import Recorder, Session, conducted, settled
+    from gamekeeper.adapters.trl.session import Session, attach, conducted, settled
 
     if config.teacher is not None:
         raise UsageError("This run has a teacher: it is a distillation, not a GRPO run.")
@@ -43,9 +43,8 @@ def run(
     tokenizer = open_tokenizer(config.model)
     rows = run_data(config, game, tokenizer)
     session = Session(config, game, out, tokenizer, progress or _quiet)
-    session.trainer = grpo_trainer(config, game, rows, tokenizer, session.keep, out / TRAINER_FILES)
     updates = updates_a_step(config.train)
-    session.trainer.add_callback(Recorder(session, updates))
+    attach(session, grpo_trainer(config, game, rows, tokenizer, session.keep, out / TRAINER_FILES), updates)
     newest = newest_checkpoint(out) if resume else None
     at = steps_of(newest, updates) if newest else 0
 

@@ -36,7 +36,7 @@ def distil(
     Raises what `backend.run` raises, and RunError if the teacher's run has no episodes of this game.
     """
     need_trl()
-    from gamekeeper.adapters.trl.session import Recorder, Session, conducted, settled
+    from gamekeeper.adapters.trl.session import Session, attach, conducted, settled
 
     if config.teacher is None:
         raise UsageError("A distillation needs a teacher: the directory of a finished run.")
@@ -46,8 +46,7 @@ def distil(
     tokenizer = open_tokenizer(config.model)
     examples = teacher_examples(teacher, game.name, config.trl.distil_rows, config.seed)
     session = Session(config, game, out, tokenizer, progress or (lambda _: None))
-    session.trainer = _trainer(config, examples, tokenizer, out / TRAINER_FILES)
-    session.trainer.add_callback(Recorder(session, 1))
+    attach(session, _trainer(config, examples, tokenizer, out / TRAINER_FILES), 1)
     newest = newest_checkpoint(out) if resume else None
 
     def work() -> None:

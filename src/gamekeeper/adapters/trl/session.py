@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
-from transformers import TrainerCallback
+from transformers import PrinterCallback, TrainerCallback
 
 from gamekeeper.adapters.trl.episodes import Played
 from gamekeeper.adapters.trl.policy import TransformersPolicy, end_ids
@@ -137,6 +137,13 @@ class Session:
         model = self.trainer.accelerator.unwrap_model(self.trainer.model)
         chat = self.config.trl.options.get("chat_template_kwargs")
         return TransformersPolicy(model, self.tokenizer, self.config.trl.eval_rows, chat)
+
+
+def attach(session: Session, trainer: Any, updates: int) -> None:
+    """Let the session hear of each step, and keep TRL from printing its own log between our lines."""
+    session.trainer = trainer
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(Recorder(session, updates))
 
 
 class Recorder(TrainerCallback):

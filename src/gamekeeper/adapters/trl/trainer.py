@@ -33,6 +33,9 @@ def need_trl() -> None:
             __import__(module)
         except ModuleNotFoundError as error:
             raise MissingExtra("trl", "The backend trl", error.name or module) from None
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # ours shows the whole run; theirs, each file that is read
 
 
 def model_path(name: str) -> str:
