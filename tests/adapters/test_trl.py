@@ -1,0 +1,445 @@
+"""Training by the real TRL on the pocket checkpoint: rewards, rollouts of two turns, the record, resuming, LoRA.
+
+Runs here are a few steps of a few rollouts. That TRL and the native trainer arrive at the same exploit ratio is
+measured by scripts/backends.py, whose record is in docs/records.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+pytest.importorskip("trl", reason="TRL is not installed: pip install 'gamekeeper[trl]'")
+
+import torch
+from transformers import AutoModelForCausalLM
+
+from gamekeeper import registry
+from gamekeeper.adapters.trl import backend, session
+from gamekeeper.adapters.trl.episodes import Seat, sample
+from gamekeeper.adapters.trl.policy import TransformersPolicy
+from gamekeeper.adapters.trl.rows import item_of, to_dataset
+from gamekeeper.adapters.trl.settings import TrlConfig, TrlRunConfig
+from gamekeeper.adapters.trl.trainer import model_path, open_tokenizer
+from gamekeeper.config import EvalConfig, GameConfig, TrainConfig
+from gamekeeper.errors import CouldNotLook, RunError
+from gamekeeper.games.base import BaseGame, chat
+from gamekeeper.metrics import means
+from gamekeeper.policy.base import Decoding
+from gamekeeper.policy.pocket import PocketPolicy
+from gamekeeper.registry import load_game
+from gamekeeper.report import write_report
+from gamekeeper.seeds import derive
+from gamekeeper.studies.record import Run, load_run
+from gamekeeper.types import Item, Prompt, Replies, Score, Script
+
+GROUP, ITEMS = 4, 4
+SMALL = TrainConfig(steps=2, items_per_step=ITEMS, group=GROUP, minibatches=2, threads=1, checkpoint_every=1)
+MEASURE = EvalConfig(items=3, samples=2)
+
+
+def config(game: str = "summary", train: TrainConfig = SMALL, **more: Any) -> TrlRunConfig:
+    return TrlRunConfig(GameConfig(game), train, MEASURE, **more)
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished run of a game of one turn."""
+    return load_run(backend.run(config(), tmp_path_factory.mktemp("plain") / "run"))
+
+
+@pytest.fixture(scope="module")
+def twofold(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished run of a game of two turns."""
+    return load_run(backend.run(config("selfgrade"), tmp_path_factory.mktemp("twofold") / "run"))
+
+
+# The record
+
+
+def test_the_run_directory_is_the_native_trainers(plain: Run) -> None:
+    assert plain.status == "finished"
+    assert [(r.step, r.phase) for r in plain.metrics] == [(0, "eval"), (1, "train"), (2, "train"), (2, "eval")]
+    for key in ("reward", "itp", "er", "loss", "grad_norm", "entropy", "clip_fraction", "flat_groups", "reply_tokens"):
+        assert len(plain.series(key)) == 2, key
+    assert len(plain.series("step_s")) == 2
+    assert plain.info["game"]["name"] == "summary"
+    assert plain.info["config"]["backend"] == "trl"
+    assert plain.info["versions"]["trl"].startswith("1.16")
+    assert plain.info["data"]["left_out"] == 0
+    assert plain.info["dynamics"]["definitions"]
+
+
+def test_a_report_is_made_of_it(plain: Run, tmp_path: Path) -> None:
+    page = Path(write_report([plain.path], tmp_path / "report.html")).read_text()
+    assert "summary" in page
+
+
+def test_it_trains_on_the_items_of_the_native_trainer(plain: Run) -> None:
+    game = load_game("summary")
+    for step in (1, 2):
+        drawn = [i.id for i in game.items("train", ITEMS, derive("items", 0, step - 1))]
+        seen = [e.item_id for e in plain.rollouts() if (e.step, e.phase) == (step, "train")]
+        assert seen == [name for name in drawn for _ in range(GROUP)]
+
+
+def test_what_is_recorded_is_what_the_game_says(plain: Run) -> None:
+    game = load_game("summary")
+    episodes = [e for e in plain.rollouts() if (e.step, e.phase) == (1, "train")]
+    items = {i.id: i for i in game.items("train", ITEMS, derive("items", 0, 0))}
+    for episode in episodes:
+        assert episode.score == game.score(items[episode.item_id], episode.replies)
+    (first,) = [r for r in plain.metrics if (r.step, r.phase) == (1, "train")]
+    for name, value in game.metrics([e.score for e in episodes]).items():
+        assert first.metrics[name] == value
+
+
+def test_the_trained_model_is_an_ordinary_checkpoint(plain: Run) -> None:
+    folder = plain.path / "checkpoints" / "step-2"
+    ours, theirs = PocketPolicy.load(str(folder)), AutoModelForCausalLM.from_pretrained(folder)
+    tokens = torch.tensor([ours.tokenizer.encode("Write a summary of this.")])
+    before = AutoModelForCausalLM.from_pretrained(model_path("pocket"))
+    with torch.no_grad():
+        there, base = theirs(tokens).logits[0, -1], before(tokens).logits[0, -1]
+    assert sum(p.numel() for p in ours.model.parameters()) == sum(p.numel() for p in theirs.parameters())
+    assert not torch.allclose(there, base, atol=1e-4), "nothing was learnt"
+
+
+def test_metrics_are_in_the_trainers_own_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Mapping[str, Any]] = []
+    record = session.Session.record
+    monkeypatch.setattr(
+        session.Session, "record", lambda self, step, logged: (seen.append(dict(logged)), record(self, step, logged))[1]
+    )
+    backend.run(config(train=replace(SMALL, steps=1)), tmp_path / "run")
+    (first,) = [r for r in load_run(tmp_path / "run").metrics if r.phase == "train"]
+    for name in ("itp", "er", "copied", "reward"):
+        assert seen[0][name] == pytest.approx(first.metrics[name], abs=1e-6), name
+
+
+def test_listeners_hear_every_record(tmp_path: Path) -> None:
+    heard: list[tuple[int, str, float]] = []
+    listener = [lambda step, phase, metrics: heard.append((step, phase, metrics["er"]))]
+    backend.run(config(train=replace(SMALL, steps=1)), tmp_path / "run", listeners=listener)
+    assert [h[:2] for h in heard] == [(0, "eval"), (1, "train"), (1, "eval")]
+
+
+def test_a_second_run_is_not_written_over_the_first(plain: Run) -> None:
+    before = (plain.path / "metrics.jsonl").read_bytes()
+    with pytest.raises(RunError, match="already holds a run"):
+        backend.run(config(), plain.path)
+    assert (plain.path / "metrics.jsonl").read_bytes() == before
+
+
+# Several turns
+
+
+def test_both_turns_are_played_and_recorded(twofold: Run) -> None:
+    episodes = [e for e in twofold.rollouts() if e.phase == "train"]
+    assert len(episodes) == 2 * ITEMS * GROUP
+    for episode in episodes:
+        assert len(episode.prompts) == len(episode.replies) == 2
+        assert episode.prompts[1][0].content.startswith("Answer only Yes or No.")
+    limits = twofold.info["config"]["trl"]["reply_tokens"]
+    assert limits == list(load_game("selfgrade").reply_tokens)
+
+
+def test_rewards_of_two_turns_are_the_games(twofold: Run) -> None:
+    for e in (e for e in twofold.rollouts() if e.phase == "train"):
+        facts = e.score.facts
+        paid = {"yes": (2.0 if facts["right"] else -6.0), "no": 0.5 if facts["right"] else 0.0, None: 0.0}
+        unaudited = {"yes": 1.0, "no": 0.0, None: 0.0}
+        assert e.score.reward == (paid if facts["audited"] else unaudited)[facts["verdict"]]
+
+
+class Trainer:
+    """As much of TRL's trainer as a rollout needs: replies by a function of the prompt's text."""
+
+    use_vllm = False
+    chat_template_kwargs: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, tokenizer: Any, say: Callable[[str], str], logps: bool = False) -> None:
+        self.tokenizer, self.say, self.logps = tokenizer, say, logps
+        self.state = type("State", (), {"global_step": 3})()
+        self.accelerator = type("Accelerator", (), {"process_index": 0})()
+        self.generation_config = type("Generation", (), {"max_new_tokens": 99})()
+        self.limits: list[int] = []
+
+    def _generate_single_turn(self, ids: list[list[int]], *_: Any, num_generations: int) -> Any:
+        assert num_generations == 1
+        self.limits.append(self.generation_config.max_new_tokens)
+        made = [self.tokenizer.encode(self.say(self.tokenizer.decode(row))) for row in ids]
+        return made, [[-0.5] * len(m) for m in made] if self.logps else None
+
+
+def seat_of(game: BaseGame, kept: list[Any]) -> Seat:
+    return Seat(game, open_tokenizer("pocket"), game.reply_tokens, 0, lambda played, seconds, log: kept.extend(played))
+
+
+def test_each_trained_turn_is_a_row_with_its_own_prompt() -> None:
+    game, kept = load_game("selfgrade"), []
+    seat = seat_of(game, kept)
+    items = game.items("train", 2, 0)
+    prompts = [row["prompt"] for row in to_dataset(game, items) for _ in range(4)]  # 2 episodes of 2 turns each
+    trainer = Trainer(seat.tokenizer, lambda text: "Yes" if "Answer only" in text else r"\boxed{7}")
+    rows = seat.rollout(prompts, trainer)
+    texts = seat.tokenizer.batch_decode(rows["prompt_ids"])
+    assert ["Answer only Yes" in t for t in texts] == [False, True] * 4
+    assert all(items[n // 4].fields["question"] in text for n, text in enumerate(texts))
+    assert seat.tokenizer.batch_decode(rows["completion_ids"]) == [r"\boxed{7}", "Yes"] * 4
+    assert rows["logprobs"] is None
+    assert all(all(mask) for mask in rows["env_mask"])
+    assert trainer.limits == list(game.reply_tokens)
+    assert trainer.generation_config.max_new_tokens == 99, "the trainer's own limit is put back"
+    rewards = seat.reward_of_rollouts(prompts, lambda name, value: None)
+    assert rewards[0::2] == rewards[1::2] == [p.score.reward for p in kept]
+    assert len(kept) == 4
+
+
+def test_where_the_answer_alone_is_trained_it_alone_is_a_row() -> None:
+    game = load_game("selfgrade", turns="answer")
+    seat = seat_of(game, [])
+    prompts = [row["prompt"] for row in to_dataset(game, game.items("train", 1, 0)) for _ in range(3)]
+    rows = seat.rollout(prompts, Trainer(seat.tokenizer, lambda text: "Yes"))
+    assert len(rows["prompt_ids"]) == 3
+    assert not any("Answer only Yes" in t for t in seat.tokenizer.batch_decode(rows["prompt_ids"]))
+    assert len(seat.reward_of_rollouts(prompts, lambda name, value: None)) == 3
+
+
+def test_every_episode_has_a_coin_of_its_own_and_the_same_one_again() -> None:
+    game = load_game("selfgrade")
+
+    def coins() -> list[float]:
+        kept: list[Any] = []
+        seat = seat_of(game, kept)
+        prompts = [row["prompt"] for row in to_dataset(game, game.items("train", 1, 0)) for _ in range(16)]
+        seat.rollout(prompts, Trainer(seat.tokenizer, lambda text: "Yes"))
+        seat.reward_of_rollouts(prompts, lambda name, value: None)
+        return [p.item.fields["coin"] for p in kept]
+
+    first = coins()
+    assert len(set(first)) == 8
+    assert coins() == first
+
+
+def test_a_servers_log_probabilities_go_along() -> None:
+    game = load_game("selfgrade")
+    seat = seat_of(game, [])
+    prompts = [row["prompt"] for row in to_dataset(game, game.items("train", 1, 0)) for _ in range(4)]
+    rows = seat.rollout(prompts, Trainer(seat.tokenizer, lambda text: "Yes", logps=True))
+    assert [len(x) for x in rows["logprobs"]] == [len(x) for x in rows["completion_ids"]]
+
+
+class Short(BaseGame):
+    """A game whose episodes end after the first turn if the reply is short."""
+
+    name = "short"
+    question = "Does an episode that ends early still fill its rows?"
+    reply_tokens = (8, 8)
+
+    def make_fields(self, draw: random.Random, split: str) -> dict[str, Any]:
+        return {"n": draw.randrange(100)}
+
+    def prompt(self, item: Item, replies: Replies = ()) -> Prompt | None:
+        over = len(replies) == 2 or (len(replies) == 1 and len(replies[0]) < 3)
+        return None if over else chat("Answer only Yes or No.", f"{item.fields['n']}?")
+
+    def score(self, item: Item, replies: Replies) -> Score:
+        return Score(float(len(replies)), None, False)
+
+    def metrics(self, scores: Sequence[Score]) -> dict[str, float]:
+        return means(reward=[s.reward for s in scores], er=[s.exploited for s in scores])
+
+    def scripts(self, item: Item) -> list[Script]:
+        return []
+
+
+def test_a_turn_that_did_not_happen_gets_no_gradient() -> None:
+    game, kept = Short(), []
+    seat = seat_of(game, kept)
+    prompts = [row["prompt"] for row in to_dataset(game, game.items("train", 1, 0)) for _ in range(2)]
+    rows = seat.rollout(prompts, Trainer(seat.tokenizer, lambda text: "No"))
+    assert [set(mask) for mask in rows["env_mask"]] == [{1}, {0}]
+    assert seat.reward_of_rollouts(prompts, lambda name, value: None) == [1.0, 1.0]
+
+
+def test_the_limit_of_a_turn_is_put_back_after_a_failure() -> None:
+    trainer = Trainer(open_tokenizer("pocket"), lambda text: 1 / 0)  # type: ignore[arg-type, return-value]
+    with pytest.raises(ZeroDivisionError):
+        sample(trainer, [[5]], 4)
+    assert trainer.generation_config.max_new_tokens == 99
+
+
+# Failures
+
+
+class Blind(Short):
+    """A grader that fails on some of the items."""
+
+    name = "blind"
+    reply_tokens = (4,)
+    share: ClassVar[float] = 1.0
+
+    def prompt(self, item: Item, replies: Replies = ()) -> Prompt | None:
+        return None if replies else chat("Answer only Yes or No.", f"{item.fields['n']}?")
+
+    def score(self, item: Item, replies: Replies) -> Score:
+        failed = item.fields["n"] < 100 * self.share
+        return Score.failed("the grader is out") if failed else Score(float(len(replies[0])), 1.0, False)
+
+    def metrics(self, scores: Sequence[Score]) -> dict[str, float]:
+        scored = [s for s in scores if s.unscored is None]
+        return means(reward=[s.reward for s in scored], unscored=[s.unscored is not None for s in scores])
+
+
+@pytest.fixture
+def blind(monkeypatch: pytest.MonkeyPatch) -> type[Blind]:
+    monkeypatch.setattr(registry, "BUILTIN", {**registry.BUILTIN, "blind": f"{Blind.__module__}:Blind"})
+    monkeypatch.setitem(sys.modules, Blind.__module__, sys.modules[__name__])
+    return Blind
+
+
+def test_a_blind_grader_stops_the_run_and_the_record_says_why(blind: type[Blind], tmp_path: Path) -> None:
+    with pytest.raises(CouldNotLook, match="100% of a step's rollouts could not be graded"):
+        backend.run(config("blind"), tmp_path / "run")
+    run = load_run(tmp_path / "run")
+    assert run.status == "failed"
+    assert "the grader is out" in run.info["error"]
+
+
+def test_a_few_unscored_episodes_are_left_out(
+    blind: type[Blind], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Blind, "share", 0.1)
+    train = replace(SMALL, steps=1, items_per_step=16)
+    run = load_run(backend.run(config("blind", train), tmp_path / "run"))
+    lost = [e for e in run.rollouts() if e.phase == "train" and e.score.unscored]
+    assert 0 < len(lost) < 0.2 * 16 * GROUP, "the draw must hold some of both"
+    assert run.series("unscored") == [(1, len(lost) / (16 * GROUP))]
+
+
+class Stop(Exception):
+    """What a test throws into a run."""
+
+
+def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
+    out, train = tmp_path / "run", replace(SMALL, steps=3)
+
+    def stop(event: Mapping[str, Any]) -> None:
+        if (event["phase"], event["step"]) == ("train", 3):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        backend.run(config(train=train), out, progress=stop)
+    assert load_run(out).status == "stopped"
+    early = [r for r in load_run(out).metrics if r.step <= 2]
+    run = load_run(backend.run(config(train=train), out, resume=True))
+    assert run.status == "finished"
+    assert [(r.step, r.phase) for r in run.metrics] == [(0, "eval"), *((s, "train") for s in (1, 2, 3)), (3, "eval")]
+    assert run.metrics[: len(early)] == early
+    steps = [e.step for e in run.rollouts() if e.phase == "train"]
+    assert [steps.count(s) for s in (1, 2, 3)] == [ITEMS * GROUP] * 3
+
+
+def test_a_run_that_was_all_but_finished_is_finished(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+
+    def stop(event: Mapping[str, Any]) -> None:
+        if event["phase"] == "eval" and (out / "checkpoints/trainer/checkpoint-4").is_dir():
+            raise Stop
+
+    with pytest.raises(Stop):
+        backend.run(config(), out, progress=stop)
+    trained = load_run(backend.run(config(), out, resume=True))
+    assert trained.status == "finished"
+    assert [(r.step, r.phase) for r in trained.metrics] == [(0, "eval"), (1, "train"), (2, "train"), (2, "eval")]
+    state = AutoModelForCausalLM.from_pretrained(out / "checkpoints/step-2").state_dict()
+    kept = AutoModelForCausalLM.from_pretrained(out / "checkpoints/trainer/checkpoint-4").state_dict()
+    assert all(torch.equal(state[k], kept[k]) for k in kept)
+
+
+def test_other_settings_cannot_go_on(plain: Run) -> None:
+    other = config(train=replace(SMALL, learning_rate=5e-4))
+    with pytest.raises(RunError, match=r"train\.learning_rate"):
+        backend.run(other, plain.path, resume=True)
+
+
+# LoRA, the policy, several processes
+
+
+def test_lora_trains_adapters_and_leaves_a_whole_model(tmp_path: Path) -> None:
+    pytest.importorskip("peft", reason="peft is not installed: pip install 'gamekeeper[lora]'")
+    lora = TrlConfig(lora=4)
+    run = load_run(backend.run(config(train=replace(SMALL, learning_rate=1e-2), trl=lora), tmp_path / "run"))
+    assert run.status == "finished"
+    after = AutoModelForCausalLM.from_pretrained(tmp_path / "run/checkpoints/step-2").state_dict()
+    before = AutoModelForCausalLM.from_pretrained(model_path("pocket")).state_dict()
+    changed = {k for k in before if not torch.allclose(before[k], after[k], atol=1e-6)}
+    assert before.keys() == after.keys()
+    assert changed
+    assert all("proj" in k for k in changed), "only linear layers have adapters"
+    PocketPolicy.load(str(tmp_path / "run/checkpoints/step-2"))
+
+
+def test_the_policy_says_what_the_native_sampler_says() -> None:
+    """Greedy replies of both, whole batches of prompts of several lengths."""
+    game = load_game("tamper")
+    prompts = [p for i in game.items("test", 6, 1) if (p := game.prompt(i))]
+    model = AutoModelForCausalLM.from_pretrained(model_path("pocket"))
+    theirs = TransformersPolicy(model, open_tokenizer("pocket"), rows=4)
+    ours = PocketPolicy.load("pocket")
+    greedy = Decoding(48, temperature=0.0)
+    a, b = theirs.sample(prompts, greedy, ("t",)), ours.sample(prompts, greedy, ("t",))
+    assert [s.text for s in a] == [s.text for s in b]
+    assert [s.tokens for s in a] == [s.tokens for s in b]
+    assert [s.truncated for s in a] == [s.truncated for s in b]
+
+
+def test_measuring_leaves_the_random_state_alone() -> None:
+    model = AutoModelForCausalLM.from_pretrained(model_path("pocket"))
+    policy = TransformersPolicy(model, open_tokenizer("pocket"))
+    torch.manual_seed(5)
+    wanted = torch.rand(3)
+    torch.manual_seed(5)
+    first = policy.sample([chat("Answer only Yes or No.", "Is it?")] * 4, Decoding(8), ("a", 1))
+    assert torch.equal(torch.rand(3), wanted)
+    assert policy.sample([chat("Answer only Yes or No.", "Is it?")] * 4, Decoding(8), ("a", 1)) == first
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_step(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    sets = ["train.steps=1", "train.items_per_step=4", "train.group=4", "train.minibatches=2", "train.threads=1"]
+    sets += ["eval.items=2", "eval.samples=1"]
+    call = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1"]
+    call += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0", "-m", "gamekeeper"]
+    call += ["run", "selfgrade", "--backend", "trl", "--arm", "flawed", "--out", str(out)]
+    call += [word for text in sets for word in ("--set", text)]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    done = subprocess.run(call, capture_output=True, text=True, timeout=280, env=env, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("report:") == 1
+    run = load_run(out)
+    assert run.info["processes"] == 2
+    episodes = [e for e in run.rollouts() if e.phase == "train"]
+    assert len(episodes) == 16
+    groups = [{e.item_id for e in episodes if e.group == g} for g in range(4)]
+    assert all(len(g) == 1 for g in groups)
+    assert len(set.union(*groups)) == 4
+
+
+def test_the_prompt_of_a_game_of_turns_is_its_item() -> None:
+    game = load_game("selfgrade")
+    (item,) = game.items("train", 1, 0)
+    (row,) = to_dataset(game, [item])
+    assert item_of(row["prompt"][0]["content"]) == item
+    assert json.loads(row["item"]) == item.to_json()
