@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from backends import describe as describe_backends
 from gamekeeper import errors
 from gamekeeper.config import EvalConfig, TrainConfig
 from gamekeeper.games.base import BaseGame
@@ -259,6 +260,38 @@ def settings() -> str:
     return table(["setting", "default"], rows)
 
 
+def trl_settings() -> str:
+    """What `--set` takes besides with the TRL backend."""
+    from gamekeeper.adapters.trl.settings import TrlConfig
+
+    helps = field_help(TrlConfig)
+    rows = [[f"`trl.{f.name}`", f"`{_default(f)}`", helps[f.name]] for f in fields(TrlConfig)]
+    return table(["setting", "default", "meaning"], rows)
+
+
+def _default(field: Any) -> Any:
+    return field.default if field.default is not MISSING else {}
+
+
+def preset() -> str:
+    """The paper's sizes, game by game."""
+    from gamekeeper.adapters.presets import PAPER
+
+    rows = [
+        [name, str(s.batch), str(s.prompt_tokens), " and ".join(map(str, s.reply_tokens)), str(s.passes), str(s.top_k)]
+        for name, s in PAPER.items()
+    ]
+    return table(["game", "prompts a step", "prompt tokens", "reply tokens", "passes", "top-k when measured"], rows)
+
+
+def backends() -> str:
+    """The native trainer and TRL compared (scripts/backends.py)."""
+    path = RECORDS / "backends.json"
+    if not path.is_file():
+        return NO_RECORD
+    return describe_backends(json.loads(path.read_text()))
+
+
 def parity() -> str:
     """Formula by formula: how many cases agree with the oracle (scripts/parity.py)."""
     rows = [[r["game"], r["formula"], r["oracle"], f"{r['agree']} of {r['cases']}"] for r in _parity()["rows"]]
@@ -317,8 +350,9 @@ def emergence(part: str) -> str:
 
 
 _PARITY = (parity, parity_files, parity_undecidable)
-_RECORDED = (record, emergence, *_PARITY)
-_ALL = (games, game, item, scripts, commands, command_help, exit_codes, metrics, settings, *_RECORDED)
+_RECORDED = (record, emergence, backends, *_PARITY)
+_TRAINERS = (trl_settings, preset)
+_ALL = (games, game, item, scripts, commands, command_help, exit_codes, metrics, settings, *_TRAINERS, *_RECORDED)
 BLOCKS: dict[str, Callable[..., str]] = {f.__name__.replace("_", "-"): f for f in _ALL}
 
 

@@ -218,15 +218,16 @@ def test_a_dry_run_on_the_pocket_model_finds_nothing_wrong(tmp_path: Path, monke
     assert "512 positions" in found["model"]
     assert found["items"] == "128 items, 0 left out as too long"
     assert found["the run"] == "2 steps, 8 updates"
+    assert shown["config"]["as TRL is told"]["num_generations"] == 8
     assert not list(tmp_path.iterdir()), "a dry run writes nothing"
 
 
 def test_a_dry_run_says_what_would_go_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     absent = ("run", "summary", "--backend", "trl", "--arm", "flawed", "--dry-run", "--model", "nowhere/no-model")
-    text = call(*absent, code=1).output
+    text = " ".join(call(*absent, code=1).output.split())
     assert "The model 'nowhere/no-model' cannot be had" in text
-    text = call(*absent[:6], "--preset", "paper", "--dry-run", code=1).output
+    text = " ".join(call(*absent[:6], "--preset", "paper", "--dry-run", code=1).output.split())
     assert "no room for a prompt" in text, "the pocket model has 512 positions, the preset replies of 3072"
 
 

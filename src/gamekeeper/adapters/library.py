@@ -33,10 +33,10 @@ class Library:
 
 LIBRARIES: Mapping[str, Library] = {
     "trl": Library("trl", "trl", "1.16", "1.17"),
-    "lora": Library("peft", "peft", "0.18", "0.20"),
+    "lora": Library("peft", "peft", "0.18", "0.22"),
     "verl": Library("verl", "verl", "0.9.1", "0.10"),
     "tensorboard": Library("tensorboard", "tensorboard", "2.16", "3"),
-    "trackio": Library("trackio", "trackio", "0.5", "1"),
+    "trackio": Library("trackio", "trackio", "0.40", "1"),
     "wandb": Library("wandb", "wandb", "0.19", "1"),
     "inspect": Library("inspect_ai", "inspect_ai", "0.3.200", "0.4"),
     "verifiers": Library("verifiers", "verifiers", "0.4", "0.5"),

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -146,11 +146,14 @@ def _trackers(chosen: Chosen, config: Any, out: Path) -> Iterator[list[Any]]:
 
 def show_dry_run(config: Any, game: BaseGame, as_json: bool) -> None:
     """Settings and findings; raises CheckFailed where the run could not go well."""
-    from gamekeeper.adapters.trl.dryrun import dry_run
+    from gamekeeper.adapters.trl.dryrun import arguments, dry_run
+    from gamekeeper.studies.runner import spelled
     from gamekeeper.types import to_plain
 
     lines = dry_run(config, game)
-    plain = to_plain(config)
+    plain = to_plain(replace(config, game=spelled(config.game, game)))
+    if not any(x.wrong and x.what == "settings" for x in lines):
+        plain["as TRL is told"] = arguments(config, game)
     if as_json:
         rows = [{"what": x.what, "found": x.found, "wrong": x.wrong} for x in lines]
         console.print_json({"config": plain, "checks": rows})

@@ -7,10 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from gamekeeper.adapters.trl.distil import teacher_examples
 from gamekeeper.adapters.trl.rows import is_plain, prompt_ids, trained_turns
-from gamekeeper.adapters.trl.settings import TrlRunConfig, reply_limits, shape_of, updates_a_step
+from gamekeeper.adapters.trl.settings import (
+    TrlRunConfig,
+    build,
+    device_settings,
+    grpo_settings,
+    lora_settings,
+    reply_limits,
+    sft_settings,
+    shape_of,
+    updates_a_step,
+)
 from gamekeeper.adapters.trl.trainer import need_trl, open_model_config, open_tokenizer, positions_of, run_data
 from gamekeeper.errors import GamekeeperError
 from gamekeeper.games.base import BaseGame
@@ -31,7 +44,14 @@ class Line:
 def dry_run(config: TrlRunConfig, game: BaseGame) -> list[Line]:
     """What was looked at, in order. What would stop the run is a line too, and ends its own part of the look."""
     need_trl()
-    return [*_looked("model", lambda: _model(config)), *_looked("data", lambda: _data(config, game)), *_rest(config)]
+    parts: list[tuple[str, Callable[[], Iterator[Line]]]] = [
+        ("model", lambda: _model(config)),
+        ("settings", lambda: _arguments(config, game)),
+        ("data", lambda: _data(config, game)),
+        ("lora", lambda: _lora(config)),
+        ("vllm", lambda: _server(config.trl.vllm)),
+    ]
+    return [line for what, look in parts for line in _looked(what, look)]
 
 
 def _looked(what: str, look: Callable[[], Iterator[Line]]) -> Iterator[Line]:
@@ -81,7 +101,35 @@ def template_lines(tokenizer: Any, options: dict[str, Any]) -> Iterator[Line]:
     yield Line("reply ends", f"with {end}" if ended else f"not with {end}: replies may run on", wrong=not ended)
 
 
+def arguments(config: TrlRunConfig, game: BaseGame) -> dict[str, Any]:
+    """What TRL's configuration would be given, on this machine. Raises UsageError for what cannot be."""
+    precision, output = config.train.precision, Path("OUT") / "checkpoints" / "trainer"
+    if config.teacher is not None:
+        return {**device_settings(precision), **sft_settings(config, config.trl.distil_rows, output)}
+    shape = shape_of(config, 1 if is_plain(game) else len(trained_turns(game)))
+    return {**device_settings(precision), **grpo_settings(config, shape, max(reply_limits(config.trl, game)), output)}
+
+
+def _arguments(config: TrlRunConfig, game: BaseGame) -> Iterator[Line]:
+    """TRL's own word on its arguments."""
+    from trl import GRPOConfig, SFTConfig
+
+    kind = GRPOConfig if config.teacher is None else SFTConfig
+    with TemporaryDirectory() as folder:  # TRL makes its output folder at once
+        build(kind, {**arguments(config, game), "output_dir": folder}, config.train.precision)
+    yield Line("settings", f"accepted by {kind.__name__}")
+
+
+def _teacher(config: TrlRunConfig, game: BaseGame) -> Iterator[Line]:
+    examples = teacher_examples(Path(config.teacher or ""), game.name, config.trl.distil_rows, config.seed)
+    yield Line("teacher", f"{len(examples)} examples in {config.teacher}")
+    yield Line("the run", f"{config.train.steps} updates of {config.train.items_per_step} examples")
+
+
 def _data(config: TrlRunConfig, game: BaseGame) -> Iterator[Line]:
+    if config.teacher is not None:
+        yield from _teacher(config, game)
+        return
     tokenizer = open_tokenizer(config.model)
     rows = run_data(config, game, tokenizer)
     train, turns = config.train, len(game.reply_tokens)
@@ -98,24 +146,21 @@ def _data(config: TrlRunConfig, game: BaseGame) -> Iterator[Line]:
         yield Line("judge", "none: replies cannot be scored. Give --judge URL --judge-model NAME.", wrong=True)
 
 
-def _rest(config: TrlRunConfig) -> Iterator[Line]:
-    if config.trl.lora:
-        from gamekeeper.adapters.library import need
-
-        yield from _looked(
-            "lora", lambda: iter([Line("lora", f"rank {config.trl.lora}, {need('lora', 'LoRA').__name__}")])
-        )
-    if config.trl.vllm:
-        yield _server(config.trl.vllm)
+def _lora(config: TrlRunConfig) -> Iterator[Line]:
+    if made := lora_settings(config.trl):
+        yield Line("lora", f"rank {made.r}, scale {made.lora_alpha}, on {config.trl.lora_modules}")
 
 
-def _server(address: str) -> Line:
+def _server(address: str) -> Iterator[Line]:
     import httpx
 
+    if not address:
+        return
     try:
         answer = httpx.get(f"{address.rstrip('/')}/health", timeout=_SERVER_SECONDS, follow_redirects=True)
         answer.raise_for_status()
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         found = f"{address} does not answer ({error or type(error).__name__}). Start it: trl vllm-serve --model NAME"
-        return Line("vllm", found, wrong=True)
-    return Line("vllm", f"{address} answers")
+        yield Line("vllm", found, wrong=True)
+    else:
+        yield Line("vllm", f"{address} answers")
