@@ -5,6 +5,7 @@ GamekeeperError
     UnknownName     (LookupError)          a name that is not in a known list; names the nearest
     DataError                              a file that is missing, truncated or not of the stated form
   MissingExtra      (ImportError)  exit 2: an optional dependency is absent; gives the install command
+  WrongVersion      (ImportError)  exit 2: an optional dependency is too old or too new; gives the range
   CheckFailed       (AssertionError) exit 1: a check or an audit found something
   CouldNotLook      (RuntimeError) exit 3: nothing can be said: too much unscored, no isolation, no reach
   RunError          (RuntimeError) exit 3: a run directory that cannot be used or went wrong
@@ -65,6 +66,17 @@ class MissingExtra(GamekeeperError, ImportError):
         super().__init__(
             f"{needed_for} needs the package {module!r}, which is not installed. "
             f"Install it with: pip install 'gamekeeper[{extra}]'"
+        )
+        self.extra = extra
+
+
+class WrongVersion(GamekeeperError, ImportError):
+    """An optional dependency is installed in a version that is not supported. `found` is "name version"."""
+
+    def __init__(self, extra: str, needed_for: str, found: str, supported: str) -> None:
+        super().__init__(
+            f"{needed_for} cannot use {found}: versions {supported} are supported. "
+            f"Install one of them with: pip install 'gamekeeper[{extra}]'"
         )
         self.extra = extra
 
