@@ -34,13 +34,15 @@ ALLOWED: dict[str, set[str]] = {
     "registry": LOW,
     "config": LOW,
     "scaffold": FOUNDATIONS,
-    "rewards": FOUNDATIONS,
+    "endpoint": LOW,  # what judges and policies on a server share
+    "rewards": FOUNDATIONS | {"endpoint"},
     "sandbox": FOUNDATIONS,
     "games": FOUNDATIONS | {"rewards", "sandbox"},
     "audit": FOUNDATIONS | {"rewards", "sandbox", "games"},
     "audit.learner": FOUNDATIONS | {"audit", "policy", "train"},  # imported by `--learn` alone
     "monitor": FOUNDATIONS | {"rewards", "sandbox", "games"},
-    "policy": FOUNDATIONS,
+    "policy": FOUNDATIONS | {"endpoint"},
+    "serving": FOUNDATIONS | {"policy"},
     "train": FOUNDATIONS | {"policy"},
     "studies": BELOW_STUDIES,
     "studies.record": FOUNDATIONS | RECORD,
@@ -48,7 +50,7 @@ ALLOWED: dict[str, set[str]] = {
     "studies.disk": FOUNDATIONS,
     "studies.dynamics": FOUNDATIONS | RECORD,
     "report": FOUNDATIONS | RECORD,
-    "adapters": FOUNDATIONS | {"games"},
+    "adapters": FOUNDATIONS | {"games", "policy"},
     "cli": EVERYTHING,
     "__main__": {"cli"},
 }
