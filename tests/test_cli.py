@@ -32,6 +32,8 @@ VERBS = (
     "score",
     "run",
     "eval",
+    "serve",
+    "audit",
     "report",
     "pretrain",
     "new-game",
