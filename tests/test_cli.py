@@ -35,6 +35,7 @@ VERBS = (
     "serve",
     "audit",
     "report",
+    "export",
     "pretrain",
     "new-game",
     "doctor",

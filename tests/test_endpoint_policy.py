@@ -1,8 +1,8 @@
 """A policy behind a server, against a real server that misbehaves.
 
-Pinned here: (1) each prompt is asked for once, with a seed of its own; (2) a prompt without a reply is unscored and said
-aloud, never a reply of nothing; (3) an evaluation that was stopped asks only for what it has not heard; (4) the key goes
-into one header, and a judge's key goes nowhere near a model.
+Pinned here: (1) each prompt is asked for once, with a seed of its own; (2) a prompt without a reply is unscored and
+said aloud, never a reply of nothing; (3) an evaluation that was stopped asks only for what it has not heard; (4) the
+key goes into one header, and a judge's key goes nowhere near a model.
 """
 
 from __future__ import annotations

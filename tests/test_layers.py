@@ -50,7 +50,8 @@ ALLOWED: dict[str, set[str]] = {
     "studies.disk": FOUNDATIONS,
     "studies.dynamics": FOUNDATIONS | RECORD,
     "report": FOUNDATIONS | RECORD,
-    "adapters": FOUNDATIONS | {"games", "policy"},
+    "adapters": FOUNDATIONS | {"games", "rewards"},
+    "adapters.inspect": FOUNDATIONS | RECORD | {"games", "rewards", "policy", "serving", "studies.stats", "adapters"},
     "cli": EVERYTHING,
     "__main__": {"cli"},
 }
@@ -164,8 +165,10 @@ def covers(table: set[str], module: str) -> bool:
 
 
 def row(module: str) -> str:
-    """The strictest row of ALLOWED for a module: its own if it has one, else its room's."""
-    return module if module in ALLOWED else module.split(".")[0]
+    """The strictest row of ALLOWED for a module: its own, else that of the innermost room that has one."""
+    parts = module.split(".")
+    names = [".".join(parts[:n]) for n in range(len(parts), 0, -1)]
+    return next((name for name in names if name in ALLOWED), parts[0])
 
 
 def is_own(imp: Import) -> bool:

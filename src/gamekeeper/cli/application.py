@@ -19,6 +19,7 @@ from gamekeeper.cli import (
     checking,
     console,
     creating,
+    exporting,
     isolating,
     measuring,
     playing,
@@ -140,6 +141,7 @@ app.command("eval")(measuring.evaluate)
 app.command("serve")(serving.serve)
 app.command("audit")(auditing.audit)
 app.command("report")(reporting.report)
+app.add_typer(exporting.export, name="export")
 app.command("pretrain")(training.pretrain)
 app.command("new-game")(creating.new_game)
 app.command("doctor")(isolating.doctor)

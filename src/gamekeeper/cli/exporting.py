@@ -1,0 +1,17 @@
+"""`export`: games and runs written down for other tools."""
+
+from __future__ import annotations
+
+import typer
+
+from gamekeeper.cli import inspecting
+
+export = typer.Typer(rich_markup_mode=None, help="Write games and runs down for other tools.")
+
+
+@export.callback()
+def _group() -> None:
+    """Write games and runs down for other tools."""
+
+
+export.command("inspect")(inspecting.logs)
