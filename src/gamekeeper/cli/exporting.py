@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from gamekeeper.cli import inspecting
+from gamekeeper.cli import inspecting, packaging
 
 export = typer.Typer(rich_markup_mode=None, help="Write games and runs down for other tools.")
 
@@ -15,3 +15,4 @@ def _group() -> None:
 
 
 export.command("inspect")(inspecting.logs)
+export.command("verifiers")(packaging.taskset)
