@@ -33,6 +33,7 @@ VERBS = (
     "run",
     "eval",
     "serve",
+    "serve-env",
     "audit",
     "report",
     "export",

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Collection, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -42,6 +42,7 @@ pytest.importorskip("starlette")
 from gamekeeper.serving import batches, server
 from gamekeeper.serving.asked import MOST_CHOICES, Refused, asked_for
 from gamekeeper.serving.batches import Batcher, Telling
+from gamekeeper.serving.running import listen, running
 
 GAME = load_game("tamper")
 
@@ -137,35 +138,14 @@ def test_choices_differ_and_seeds_decide(url: str) -> None:
 
 def test_what_comes_together_is_sampled_together_and_says_the_same(policy: PocketPolicy) -> None:
     bodies = [asks(PROMPTS[n % 8], seed=n, max_tokens=4 + n, temperature=1.5) for n in range(24)]
-    with Batcher(policy) as batcher:
-        application = server.application(batcher, "pocket")
-        with running(application) as url:
-            alone = [post(url, body)["choices"][0] for body in bodies]
-            assert batcher.batches == 24
-            with ThreadPoolExecutor(24) as pool:
-                together = list(pool.map(lambda body: post(url, body)["choices"][0], bodies))
-            assert batcher.batches < 24 + 12
+    with Batcher(policy) as batcher, running(server.application(batcher, "pocket")) as address:
+        url = f"{address}/v1"
+        alone = [post(url, body)["choices"][0] for body in bodies]
+        assert batcher.batches == 24
+        with ThreadPoolExecutor(24) as pool:
+            together = list(pool.map(lambda body: post(url, body)["choices"][0], bodies))
+        assert batcher.batches < 24 + 12
     assert together == alone
-
-
-def running(application: Any) -> Any:
-    """A server of any application, in a thread."""
-    import uvicorn
-
-    @contextmanager
-    def run() -> Iterator[str]:
-        with server.listen("127.0.0.1", 0) as listening:
-            uv = uvicorn.Server(uvicorn.Config(application, log_level="critical", lifespan="off", ws="none"))
-            thread = threading.Thread(target=uv.run, args=([listening],), daemon=True)
-            thread.start()
-            server._wait(uv, thread)
-            try:
-                yield server.url_of(listening)
-            finally:
-                uv.should_exit = True
-                thread.join(10)
-
-    return run()
 
 
 # When it ends
@@ -445,6 +425,6 @@ def test_an_address_that_cannot_be_had_is_a_usage_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(UsageError, match=f"127.0.0.1:{port} cannot be listened on.*--port"):
-            server.listen("127.0.0.1", port)
+            listen("127.0.0.1", port)
     with pytest.raises(UsageError, match="--port"):
-        server.listen("127.0.0.1", 99999)
+        listen("127.0.0.1", 99999)

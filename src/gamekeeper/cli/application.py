@@ -19,6 +19,7 @@ from gamekeeper.cli import (
     checking,
     console,
     creating,
+    environments,
     exporting,
     isolating,
     measuring,
@@ -139,6 +140,7 @@ app.command("score")(scoring.score)
 app.command("run")(training.run)
 app.command("eval")(measuring.evaluate)
 app.command("serve")(serving.serve)
+app.command("serve-env")(environments.serve_env)
 app.command("audit")(auditing.audit)
 app.command("report")(reporting.report)
 app.add_typer(exporting.export, name="export")

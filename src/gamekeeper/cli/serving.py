@@ -34,18 +34,19 @@ def serve(
     options.at_least("--threads", threads, 0)
     if not 0 <= port <= 65535:
         raise UsageError(f"--port must be from 0 to 65535, got {port}.")
-    from gamekeeper.serving import server
+    from gamekeeper.serving.running import listen, need_server, url_of
     from gamekeeper.studies.runner import need_training
 
-    server.need_server()
+    need_server()
     need_training()
     from gamekeeper.policy.pocket import PocketPolicy
+    from gamekeeper.serving import server
     from gamekeeper.train.compute import settle_threads
 
-    with server.listen(host, port) as listening:
+    with listen(host, port) as listening:
         policy = PocketPolicy.load(model)
         settle_threads(threads)
-        console.out(f"{name or model} at {server.url_of(listening)}")
+        console.out(f"{name or model} at {url_of(listening)}/v1")
         console.say("Ctrl-C ends it.")
         try:
             server.serve(policy, name or model, listening)

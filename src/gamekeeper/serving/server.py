@@ -12,18 +12,17 @@ import json
 import logging
 import secrets
 import socket
-import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gamekeeper.errors import CouldNotLook, MissingExtra, UsageError
 from gamekeeper.policy.base import Decoding
 from gamekeeper.seeds import derive
 from gamekeeper.serving.asked import Asked, Refused, asked_for
 from gamekeeper.serving.batches import Batchable, Batcher, Full, Reply, Telling
+from gamekeeper.serving.running import running, web_server
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -237,16 +236,7 @@ async def _json(request: Request) -> Any:
         raise Refused(f"The body is not JSON: {str(error)[:120]}.") from None
 
 
-# Running
-
-
-def need_server() -> None:
-    """Raises MissingExtra where starlette or uvicorn are not installed."""
-    for module in ("starlette", "uvicorn"):
-        try:
-            __import__(module)
-        except ModuleNotFoundError as error:
-            raise MissingExtra("serve", "Serving a model", error.name or module) from None
+# The application
 
 
 def application(batcher: Batcher, name: str) -> Starlette:
@@ -278,61 +268,14 @@ def application(batcher: Batcher, name: str) -> Starlette:
     return Starlette(routes=routes, exception_handlers={Refused: refused, HTTPException: unknown, Exception: broken})
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens. Raises UsageError where the address cannot be had."""
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=1024)
-    except (OSError, OverflowError) as error:
-        raise UsageError(f"{host}:{port} cannot be listened on: {error}. Give another --port, or 0 for any.") from None
-
-
-def url_of(listening: socket.socket) -> str:
-    host, port = listening.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
-
-
-def _uvicorn(batcher: Batcher, name: str) -> Any:
-    import uvicorn
-
-    # lifespan and websockets are not used; a client that goes on streaming must not hold up the end for ever.
-    config = uvicorn.Config(
-        application(batcher, name),
-        log_level="warning",
-        access_log=False,
-        lifespan="off",
-        ws="none",
-        timeout_graceful_shutdown=5,
-    )
-    return uvicorn.Server(config)
-
-
 def serve(policy: Batchable, name: str, listening: socket.socket) -> None:
     """Serves until Ctrl-C or SIGTERM; raises KeyboardInterrupt at the former."""
-    need_server()
     with Batcher(policy) as batcher, listening:
-        _uvicorn(batcher, name).run(sockets=[listening])
+        web_server(application(batcher, name)).run(sockets=[listening])
 
 
 @contextmanager
-def serving(policy: Batchable, name: str = "pocket", host: str = "127.0.0.1") -> Iterator[str]:
+def serving(policy: Batchable, name: str = "pocket") -> Iterator[str]:
     """A server in a thread of this process, on a free port; gives its URL. For tests and notebooks."""
-    need_server()
-    with Batcher(policy) as batcher, listen(host, 0) as listening:
-        server = _uvicorn(batcher, name)
-        thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
-        thread.start()
-        try:
-            _wait(server, thread)
-            yield url_of(listening)
-        finally:
-            server.should_exit = True
-            thread.join(10)
-
-
-def _wait(server: Any, thread: threading.Thread) -> None:
-    until = time.monotonic() + 10
-    while not server.started:
-        if not thread.is_alive() or time.monotonic() > until:
-            raise CouldNotLook("The server did not start within 10 seconds.")
-        time.sleep(0.01)
+    with Batcher(policy) as batcher, running(application(batcher, name)) as url:
+        yield f"{url}/v1"
