@@ -44,7 +44,7 @@ def utf8(text: str) -> str:
 
 def messages(prompt: Prompt) -> list[ChatMessage]:
     """A prompt as Inspect's messages."""
-    return [_KINDS[m.role](content=utf8(m.content)) for m in prompt]
+    return [_KINDS.get(m.role, ChatMessageUser)(content=utf8(m.content)) for m in prompt]
 
 
 def opened(about: Mapping[str, Any]) -> BaseGame:
