@@ -1,8 +1,8 @@
 """The games in the real OpenEnv: its server, and both of its clients, over real WebSockets on this machine.
 
-Pinned here: (1) an episode has the game's prompts and reward, in one turn or two; (2) truth is in the state and never in
-what an agent observes; (3) equal seeds give equal episodes, and sessions do not meet; (4) a wrong call is an error with
-words, and the session goes on.
+Pinned here: (1) an episode has the game's prompts and reward, in one turn or two; (2) truth is in the state and never
+in what an agent observes; (3) equal seeds give equal episodes, and sessions do not meet; (4) a wrong call is an error
+with words, and the session goes on.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def test_wrong_calls_are_errors_and_the_session_goes_on(addresses: dict[str, str
         env.step(GameAction(reply="x"))
     with GenericEnvClient(base_url=addresses["tamper"]).sync() as client:
         client.reset(seed=0)
-        with pytest.raises(Exception, match="(?i)reply|validation"):
+        with pytest.raises(Exception, match=r"(?i)reply|validation"):
             client.step({"nonsense": 1})
         assert client.step({"reply": ""}).done
 
