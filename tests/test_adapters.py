@@ -15,7 +15,8 @@ import pytest
 
 from gamekeeper.adapters import library
 from gamekeeper.adapters.library import LIBRARIES, Library, need, release
-from gamekeeper.errors import MissingExtra, UnknownName, WrongVersion
+from gamekeeper.errors import MissingExtra, UnknownName, UsageError, WrongVersion
+from gamekeeper.scaffold import create_taskset
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = {"x": Library("some-dist", "json", "1.2", "2")}
@@ -88,6 +89,34 @@ def test_an_adapters_own_pins_go_first(harness: ModuleType) -> None:
     assert any(line.startswith("torch==") for line in lines)
     assert "plain" not in lines
     assert adapter.libraries == ("some-lib", "transformers", "plain")
+
+
+def test_a_taskset_package_is_written_whole_and_named_after_its_folder(tmp_path: Path) -> None:
+    module = create_taskset("tamper", "secure", tmp_path / "tamper-safe")
+    assert module == "tamper_safe"
+    text = (tmp_path / "tamper-safe" / "tamper_safe.py").read_text()
+    compile(text, "tamper_safe.py", "exec")
+    assert 'GAME = "tamper"' in text
+    assert 'PATCHES = "secure"' in text
+    about = tomllib.loads((tmp_path / "tamper-safe" / "pyproject.toml").read_text())
+    assert about["project"]["name"] == "tamper-safe"
+    assert about["tool"]["setuptools"]["py-modules"] == ["tamper_safe"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("json", "installed already"), ("Big", "Use lower-case"), ("class", "Use lower-case")]
+)
+def test_a_folder_that_cannot_name_a_package_is_refused(tmp_path: Path, name: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        create_taskset("tamper", "flawed", tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(UsageError, match="exists already"):
+        create_taskset("tamper", "flawed", tmp_path / "mine")
+    assert list((tmp_path / "mine").iterdir()) == []
 
 
 JUNIT = '<testsuites><testsuite tests="{}" failures="{}" errors="{}" skipped="{}"/></testsuites>'
