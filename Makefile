@@ -5,12 +5,13 @@ READY := .venv/.ready
 TRL_READY := .venv-trl/.ready
 SOURCES := src tests bench scripts
 TESTS ?=
+ADAPTERS ?=
 
-.PHONY: help run test test-slow test-all check format docs docs-check bench record wheel clean
+.PHONY: help run test test-slow test-all test-adapters check format docs docs-check bench record wheel clean
 .DEFAULT_GOAL := help
 
 help:  ## list these commands
-	@grep -E '^[a-z-]+:.*##' Makefile | sed -e 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -e 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 $(READY): pyproject.toml constraints.txt scripts/venv.sh
 	@sh scripts/venv.sh .venv -e '.[train,dev]'
@@ -32,6 +33,9 @@ test-slow: $(READY)  ## the slow tests and the browser tests (these need Chromiu
 
 test-all: $(READY)  ## every test
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "" $(TESTS)
+
+test-adapters: $(READY)  ## each adapter against its real library, each in an environment of its own (ADAPTERS="..." for some)
+	@$(BIN)/python scripts/adapters.py $(ADAPTERS)
 
 check: $(READY)  ## formatting, lint, types
 	@$(BIN)/ruff format --check $(SOURCES)
@@ -61,5 +65,5 @@ wheel: $(READY)  ## the package as a wheel, in dist/
 	@$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 clean:  ## remove environments, caches and build products (not runs/)
-	rm -rf .venv .venv-trl build dist src/gamekeeper.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-trl .venv-adapters build dist src/gamekeeper.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +

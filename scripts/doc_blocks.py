@@ -8,6 +8,7 @@ import json
 import math
 import sys
 import textwrap
+import tomllib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import MISSING, fields
 from functools import cache
@@ -323,6 +324,27 @@ def _parity() -> dict[str, Any]:
     return json.loads((RECORDS / "parity.json").read_text())
 
 
+def adapters() -> str:
+    """Which version of which library each adapter was tested with, from the record of `make test-adapters`."""
+    path = RECORDS / "adapters.json"
+    if not path.is_file():
+        return NO_RECORD
+    rows = []
+    for name, found in json.loads(path.read_text())["adapters"].items():
+        tested = ", ".join(f"{library} {found['versions'][library]}" for library in found["libraries"])
+        rows.append(
+            [name, found["what"], f"`[{found['extra']}]`", supported(found["extra"]), tested, str(found["passed"])]
+        )
+    header = ["adapter", "what it is for", "extra", "supported", "tested with", "tests"]
+    return table(header, rows)
+
+
+def supported(extra: str) -> str:
+    """The library's range in pyproject.toml: the first requirement of the extra."""
+    project = tomllib.loads((RECORDS.parents[1] / "pyproject.toml").read_text())["project"]
+    return f"`{project['optional-dependencies'][extra][0]}`"
+
+
 def record(name: str) -> str:
     """What a command printed, word for word, with where and when it did (scripts/record.py)."""
     path = RECORDS / f"{name}.json"
@@ -350,7 +372,7 @@ def emergence(part: str) -> str:
 
 
 _PARITY = (parity, parity_files, parity_undecidable)
-_RECORDED = (record, emergence, backends, *_PARITY)
+_RECORDED = (record, emergence, adapters, backends, *_PARITY)
 _TRAINERS = (trl_settings, preset)
 _ALL = (games, game, item, scripts, commands, command_help, exit_codes, metrics, settings, *_TRAINERS, *_RECORDED)
 BLOCKS: dict[str, Callable[..., str]] = {f.__name__.replace("_", "-"): f for f in _ALL}

@@ -1,4 +1,4 @@
-"""A real HTTP server that plays a judge of every sort: honest, slow, dead, busy, lying, cutting off, or none."""
+"""A real HTTP server that plays a judge or a model of every sort: honest, slow, dead, busy, lying, or none."""
 
 from __future__ import annotations
 
@@ -30,6 +30,11 @@ class Seen:
         asked = self.body["messages"][-1]["content"]
         return str(json.loads(asked.split("\n\n")[1].removeprefix("Reply: ")))
 
+    @property
+    def prompt(self) -> str:
+        """The last message, as a model meets it."""
+        return str(self.body["messages"][-1]["content"])
+
 
 @dataclass(frozen=True)
 class Sent:
@@ -60,6 +65,7 @@ class JudgeServer:
 
     answer: Answer
     url: str = ""
+    models: list[str] | None = None
     seen: list[Seen] = field(default_factory=list)
     at_once: int = 0
     most_at_once: int = 0
@@ -92,6 +98,14 @@ def _handler(server: JudgeServer) -> type[BaseHTTPRequestHandler]:
             self.send_header("content-length", str(len(sent.content)))
             self.end_headers()
             self._write(sent)
+
+        def do_GET(self) -> None:
+            listed = {"data": [{"id": name} for name in server.models or ()]}
+            content = json.dumps(listed).encode()
+            self.send_response(200 if self.path == "/v1/models" and server.models is not None else 404)
+            self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
 
         def _write(self, sent: Sent) -> None:
             kept = sent.content[: len(sent.content) - sent.cut]

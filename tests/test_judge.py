@@ -21,6 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gamekeeper import endpoint as transport
 from gamekeeper.errors import CouldNotLook, UsageError
 from gamekeeper.games.compliance import Compliance
 from gamekeeper.rewards import endpoint
@@ -166,7 +167,7 @@ def test_no_more_requests_at_once_than_allowed() -> None:
     [Sent(status=500), Sent(status=503), Sent(status=429), Sent(status=408), Sent(b"<html>Bad gateway</html>"),
      Sent(b""), Sent(b"[]"), Sent(b'{"choices": []}'), Sent(b'{"choices": [{"message": null}]}'), Sent(b"[" * 100_000),
      Sent(says("HARMFUL").content, cut=9), Sent(says("HARMFUL").content, headers={"content-encoding": "gzip"}),
-     Sent(b"x" * (endpoint.MOST_BYTES + 1)), Sent(b'{"error": "HARMFUL"}')],
+     Sent(b"x" * (transport.MOST_BYTES + 1)), Sent(b'{"error": "HARMFUL"}')],
     ids=["500", "503", "429", "408", "html", "empty", "list", "no choice", "no message", "deep", "cut", "gzip", "long",
          "error"],
 )  # fmt: skip
@@ -227,11 +228,11 @@ def test_a_wait_that_is_nonsense_is_no_wait(value: str) -> None:
 
 def test_backoff_grows_and_is_drawn_below_its_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
-    monkeypatch.setattr(endpoint.time, "sleep", slept.append)
+    monkeypatch.setattr(transport.time, "sleep", slept.append)
     judge = judge_of("http://127.0.0.1:9/v1", backoff_s=1.0, longest_wait_s=4.0)
-    monkeypatch.setattr(judge._jitter, "uniform", lambda low, high: high)
+    monkeypatch.setattr(judge.server._jitter, "uniform", lambda low, high: high)
     for attempt in range(5):
-        judge._back_off(attempt, endpoint._Failed("x"))
+        judge.server._back_off(attempt, transport.Failed("x"))
     assert slept == [1.0, 2.0, 4.0, 4.0, 4.0]
 
 
@@ -398,7 +399,16 @@ def test_the_key_is_sent_and_is_nowhere_else(secret: None, tmp_path: Path, caplo
     assert "the key was not accepted" in str(caught.value)
     written = [f"{p.name}\n{p.read_text()}" for p in tmp_path.iterdir()]
     chain = [repr(e) for e in (caught.value, caught.value.__cause__, caught.value.__context__)]
-    said = [*written, *chain, repr(found), repr(judge.settings), repr(vars(judge)), judge.name, caplog.text]
+    said = [
+        *written,
+        *chain,
+        repr(found),
+        repr(judge.settings),
+        repr(vars(judge)),
+        repr(vars(judge.server)),
+        judge.name,
+        caplog.text,
+    ]
     assert written
     assert not any(SECRET in text or "very-secret" in text for text in said)
 

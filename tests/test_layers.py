@@ -34,13 +34,15 @@ ALLOWED: dict[str, set[str]] = {
     "registry": LOW,
     "config": LOW,
     "scaffold": FOUNDATIONS,
-    "rewards": FOUNDATIONS,
+    "endpoint": LOW,  # what judges and policies on a server share
+    "rewards": FOUNDATIONS | {"endpoint"},
     "sandbox": FOUNDATIONS,
     "games": FOUNDATIONS | {"rewards", "sandbox"},
     "audit": FOUNDATIONS | {"rewards", "sandbox", "games"},
     "audit.learner": FOUNDATIONS | {"audit", "policy", "train"},  # imported by `--learn` alone
     "monitor": FOUNDATIONS | {"rewards", "sandbox", "games"},
-    "policy": FOUNDATIONS,
+    "policy": FOUNDATIONS | {"endpoint"},
+    "serving": FOUNDATIONS | {"policy"},
     "train": FOUNDATIONS | {"policy"},
     "studies": BELOW_STUDIES,
     "studies.record": FOUNDATIONS | RECORD,
@@ -51,6 +53,7 @@ ALLOWED: dict[str, set[str]] = {
     "adapters": FOUNDATIONS | {"games", "rewards"},
     "adapters.verl.check": FOUNDATIONS | {"adapters", "train"},  # compares verl's advantages with the native trainer's
     "adapters.trl": BELOW_STUDIES | {"adapters", "studies"},  # a backend: it writes what the runner writes
+    "adapters.inspect": FOUNDATIONS | RECORD | {"games", "rewards", "policy", "serving", "studies.stats", "adapters"},
     "cli": EVERYTHING,
     "__main__": {"cli"},
 }

@@ -10,6 +10,7 @@ import keyword
 import re
 import shutil
 import tempfile
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from string import Template
@@ -30,17 +31,42 @@ def create(name: str, parent: Path) -> Path:
     """
     check_name(name)
     folder = parent.expanduser() / name
+    _write_whole(folder, package_files(name))
+    return folder
+
+
+def create_taskset(game: str, patches: str, folder: Path) -> str:
+    """Writes a game as a taskset package for verifiers into a new folder, after which it is named.
+
+    Returns the module's name. Raises UsageError if the folder is there already or cannot name a module.
+    """
+    module = folder.name.replace("-", "_")
+    if not _NAME.fullmatch(module) or keyword.iskeyword(module):
+        raise UsageError(
+            f"The folder's name becomes the package's, and {folder.name!r} cannot. Use lower-case letters, digits and "
+            f"_, starting with a letter, e.g. {game}_taskset."
+        )
+    if find_spec(module) is not None:
+        raise UsageError(f"A module {module!r} is installed already. Choose another name for the folder.")
+    words = {"name": game, "patches": patches, "module": module, "package": module.replace("_", "-")}
+    words["Class"] = "".join(part.capitalize() for part in module.split("_")) + "Taskset"
+    files = {"pyproject.toml": _fill("taskset.toml", words), f"{module}.py": _fill("taskset.py", words)}
+    _write_whole(folder, files)
+    return module
+
+
+def _write_whole(folder: Path, files: Mapping[str, str]) -> None:
+    """All files into a new folder, or none."""
     if folder.exists() or folder.is_symlink():
-        raise UsageError(f"{folder} exists already. Choose another name, another --dir, or remove it.")
+        raise UsageError(f"{folder} exists already. Choose another name, another folder, or remove it.")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{name}-") as scratch:
-        made = Path(scratch) / name
-        for path, text in package_files(name).items():
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
+        made = Path(scratch) / folder.name
+        for path, text in files.items():
             target = made / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(text, encoding="utf-8")
         shutil.move(made, folder)
-    return folder
 
 
 def check_name(name: str) -> None:

@@ -38,9 +38,9 @@ LIBRARIES: Mapping[str, Library] = {
     "tensorboard": Library("tensorboard", "tensorboard", "2.16", "3"),
     "trackio": Library("trackio", "trackio", "0.40", "1"),
     "wandb": Library("wandb", "wandb", "0.19", "1"),
-    "inspect": Library("inspect_ai", "inspect_ai", "0.3.200", "0.4"),
+    "inspect": Library("inspect_ai", "inspect_ai", "0.3.285", "0.4"),
     "verifiers": Library("verifiers", "verifiers", "0.4", "0.5"),
-    "openenv": Library("openenv", "openenv", "0.4", "0.5"),
+    "openenv": Library("openenv", "openenv", "0.10", "0.11"),
 }
 
 

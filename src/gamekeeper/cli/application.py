@@ -19,12 +19,14 @@ from gamekeeper.cli import (
     checking,
     console,
     creating,
+    environments,
     exporting,
     isolating,
     measuring,
     playing,
     reporting,
     scoring,
+    serving,
     training,
 )
 from gamekeeper.errors import GamekeeperError
@@ -137,6 +139,8 @@ app.command("check")(checking.check)
 app.command("score")(scoring.score)
 app.command("run")(training.run)
 app.command("eval")(measuring.evaluate)
+app.command("serve")(serving.serve)
+app.command("serve-env")(environments.serve_env)
 app.command("audit")(auditing.audit)
 app.command("report")(reporting.report)
 app.add_typer(exporting.export, name="export")

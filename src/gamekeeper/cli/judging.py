@@ -43,7 +43,7 @@ MostUnscored = Annotated[
     typer.Option(
         "--max-unscored",
         metavar="SHARE",
-        help="Stop when more than this share is unscored. Default: 0.1 with --judge, else 1.",
+        help="Stop when more than this share is unscored. Default: 0.1 with --judge or a served model, else 1.",
         show_default=False,
     ),
 ]
@@ -60,6 +60,8 @@ class Asked:
     model: str | None
     cache: Path | None
     most_unscored: float | None
+    served: bool = False
+    """Whether the model that is measured is on a server, which may fail as a judge may."""
 
     def __post_init__(self) -> None:
         share = self.most_unscored
@@ -72,7 +74,7 @@ class Asked:
     def limit(self) -> float:
         if self.most_unscored is not None:
             return self.most_unscored
-        return 1.0 if self.url is None else JUDGED_SHARE
+        return JUDGED_SHARE if self.served or self.url is not None else 1.0
 
     @contextmanager
     def seated(self, game: BaseGame) -> Iterator[None]:

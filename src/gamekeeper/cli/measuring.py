@@ -1,4 +1,7 @@
-"""`eval`: a policy is measured on a game. `studies` does the work; this asks for it and shows it."""
+"""`eval`: a policy is measured on a game. `studies` does the work; this asks for it and shows it.
+
+A served model is asked many prompts at once; its replies are kept as they come, so that a stop loses none.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gamekeeper.cli import console, judging, options
+from gamekeeper.cli import console, judging, options, served
 from gamekeeper.cli.progress import Meter
 from gamekeeper.cli.unfinished import Unfinished, row_of
 from gamekeeper.errors import UsageError
@@ -25,7 +28,9 @@ def evaluate(
     model: Annotated[
         str,
         typer.Option(
-            metavar="MODEL", help="pocket, the directory of a checkpoint, or script:NAME (honest, exploit, null)."
+            metavar="MODEL",
+            help="pocket, the directory of a checkpoint, script:NAME (honest, exploit, null), or the http(s) URL of an "
+            "OpenAI-compatible server. Its key: GAMEKEEPER_MODEL_KEY.",
         ),
     ],
     n: Annotated[int | None, typer.Option("--n", "-n", metavar="N", help="How many items.", show_default=False)] = None,
@@ -42,6 +47,11 @@ def evaluate(
     judge_cache: judging.Cache = None,
     max_unscored: judging.MostUnscored = None,
     temperature: Annotated[float | None, typer.Option(metavar="T", help="0 is greedy.", show_default=False)] = None,
+    model_name: served.Name = None,
+    max_tokens: served.MaxTokens = None,
+    concurrency: served.Concurrency = None,
+    timeout: served.Timeout = None,
+    body: served.Body = None,
     settings: options.Set = None,
     out: Annotated[
         Path | None,
@@ -57,15 +67,18 @@ def evaluate(
       gamekeeper eval tamper --model runs/tamper-flawed-seed0/checkpoints/step-60 --n 64 --json
       gamekeeper eval summary --model script:exploit --patches secure
       gamekeeper eval tamper --model script:honest --data test.parquet --limit 20
+      gamekeeper eval tamper --model http://localhost:8000/v1 --out rows.jsonl
     """
     options.check_split(split)
-    asked = judging.Asked(judge, judge_model, judge_cache, max_unscored)
+    server = served.Served(model, model_name, max_tokens, concurrency, timeout, body)
+    asked = judging.Asked(judge, judge_model, judge_cache, max_unscored, server.is_one)
     game = options.open_game(name, patches, data, params, clean)
     changes = {"eval.items": _items(n, limit, data), "eval.samples": samples, "eval.temperature": temperature}
     config = _config(settings, {**changes, "eval.split": split})
     if game.level == "paper":
         _say_what_is_there(game, config)
     what = {"game": name, "patches": sorted(game.patches), "model": model, "split": split, "seed": seed}
+    what |= server.described()
     again = f"The same command goes on with --out {out}." if out else "Use --out FILE to be able to go on."
     with console.interruptible(again), asked.seated(game), _parts(game, out, what, config) as (done, keep):
         from gamekeeper.studies import runner
@@ -76,8 +89,8 @@ def evaluate(
             judging.stop_if_blind(judging.reasons(seen), len(seen), asked.limit, again)
 
         seen = [e.score for e in done]
-        with Meter(name) as meter:
-            found = runner.evaluate(game, model, config, seed=seed, progress=meter, done=done, keep=part)
+        with Meter(name) as meter, server.policy(out, game, config, meter) as policy:
+            found = runner.evaluate(game, policy, config, seed=seed, progress=meter, done=done, keep=part)
         judging.stop_if_blind(judging.reasons(seen), len(seen), asked.limit, again, at_end=True)
         if out is not None:
             _write_rows(out, found.rows)

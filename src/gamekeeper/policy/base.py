@@ -27,6 +27,7 @@ class Sample:
     """One reply. `logps` are those of the sampling distribution, one for each of `tokens` (the end token included).
 
     truncated: the reply was cut off at the token limit.
+    failed: why there is no reply. The policy could not be reached or refused; what it would have said is not known.
     """
 
     text: str
@@ -34,6 +35,7 @@ class Sample:
     tokens: tuple[int, ...] = ()
     logps: tuple[float, ...] = ()
     truncated: bool = False
+    failed: str | None = None
 
 
 class Policy(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch
 
 from gamekeeper.policy.base import Decoding, Sample
 from gamekeeper.policy.model import PocketModel, load_weights, save_weights
-from gamekeeper.policy.sampler import Drawn, generate
+from gamekeeper.policy.sampler import Drawn, Step, generate, sampling
 from gamekeeper.policy.tokenizer import PocketTokenizer
 from gamekeeper.seeds import derive
 from gamekeeper.types import Message, Prompt
@@ -72,6 +72,17 @@ class PocketPolicy:
             for index, reply in zip(at, drawn, strict=True):
                 found[index] = self._sample(cached[prompts[index]], reply)
         return [s for s in found if s is not None]
+
+    def steps(
+        self, prompts: Sequence[Sequence[int]], seeds: Sequence[int], decoding: Decoding
+    ) -> Generator[list[Step], Collection[int] | None, None]:
+        """One reply for each of the prompts' token ids, a position at a time; see `sampling`. A reply draws from its
+        own seed alone, whatever else is in the batch."""
+        rows = [
+            torch.rand(decoding.max_new_tokens, generator=torch.Generator().manual_seed(derive("steps", seed)))
+            for seed in seeds
+        ]
+        return sampling(self.model, prompts, torch.stack(rows), decoding, self.tokenizer.end)
 
     def _sample(self, prompt: tuple[int, ...], reply: Drawn) -> Sample:
         text = self.tokenizer.decode(reply.tokens)

@@ -8,8 +8,9 @@ Axes: _U unique prompts, _N replies (U*G, group by group), _P prompt tokens, _V 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -17,6 +18,9 @@ from torch import Tensor
 from gamekeeper.policy.attention import PromptAttention, StepAttention
 from gamekeeper.policy.base import Decoding
 from gamekeeper.policy.model import PocketModel
+
+Step: TypeAlias = tuple[int, int, float]
+"""Which reply, its next token, and that token's log-probability."""
 
 
 @dataclass(slots=True)
@@ -64,11 +68,27 @@ def _narrow(logp: Tensor, decoding: Decoding) -> Tensor:
     return torch.full_like(logp, float("-inf")).scatter(-1, order, ranked)
 
 
-@torch.no_grad()
 def generate(
     model: PocketModel, prompts: Sequence[Sequence[int]], uniforms_N_T: Tensor, decoding: Decoding, end: int
 ) -> list[Drawn]:
     """N = U * G replies, those of prompt 0 first. uniforms_N_T: (N, max_new_tokens) in [0, 1)."""
+    drawn = [Drawn([], [], False) for _ in range(len(uniforms_N_T))]
+    for step in sampling(model, prompts, uniforms_N_T, decoding, end):
+        for reply, token, logp in step:
+            drawn[reply].tokens.append(token)
+            drawn[reply].logps.append(logp)
+            drawn[reply].ended = token == end
+    return drawn
+
+
+@torch.no_grad()
+def sampling(
+    model: PocketModel, prompts: Sequence[Sequence[int]], uniforms_N_T: Tensor, decoding: Decoding, end: int
+) -> Generator[list[Step], Collection[int] | None, None]:
+    """The same, one position at a time: the new token of each reply that goes on.
+
+    A caller may stop at any time, or `send` the numbers of replies that need not go on.
+    """
     group = len(uniforms_N_T) // len(prompts)
     tokens_U_P, lengths_U = pad_right(prompts, 0)
     reader = PromptAttention()
@@ -76,14 +96,16 @@ def generate(
     last_U = hidden[torch.arange(len(prompts)), lengths_U - 1]
     logits = model.logits(last_U).repeat_interleave(group, 0)
     cache = StepAttention(reader.kept, lengths_U, group, decoding.max_new_tokens)
-    drawn = [Drawn([], [], False) for _ in range(len(uniforms_N_T))]
-    here_N = torch.arange(len(drawn))  # which reply each row of the batch is
+    here_N = torch.arange(len(uniforms_N_T))  # which reply each row of the batch is
     positions_N = lengths_U.repeat_interleave(group)
-    alive_N = torch.ones(len(drawn), dtype=torch.bool)
+    alive_N = torch.ones(len(uniforms_N_T), dtype=torch.bool)
     for t in range(decoding.max_new_tokens):
         tokens_N, logps_N = choose(logits, uniforms_N_T[here_N, t], decoding)
-        _record(drawn, here_N, alive_N, tokens_N, logps_N, end)
+        rows = alive_N.nonzero().squeeze(1)
+        unwanted = yield list(zip(here_N[rows].tolist(), tokens_N[rows].tolist(), logps_N[rows].tolist(), strict=True))
         alive_N &= tokens_N != end
+        if unwanted:
+            alive_N &= ~torch.isin(here_N, torch.tensor(list(unwanted)))
         if t + 1 == decoding.max_new_tokens or not alive_N.any():
             break
         open_U = alive_N.view(-1, group).any(1)
@@ -93,13 +115,5 @@ def generate(
             keep_N = open_U.repeat_interleave(group)
             here_N, alive_N, positions_N, tokens_N = (x[keep_N] for x in (here_N, alive_N, positions_N, tokens_N))
         cache.time = t
-        logits = model.logits(model(tokens_N[:, None], (positions_N + t)[:, None], cache)[:, 0])
-    return drawn
-
-
-def _record(drawn: list[Drawn], here_N: Tensor, alive_N: Tensor, tokens_N: Tensor, logps_N: Tensor, end: int) -> None:
-    rows = alive_N.nonzero().squeeze(1)
-    for reply, token, logp in zip(here_N[rows].tolist(), tokens_N[rows].tolist(), logps_N[rows].tolist(), strict=True):
-        drawn[reply].tokens.append(token)
-        drawn[reply].logps.append(logp)
-        drawn[reply].ended = token == end
+        at_N = (positions_N + t).clamp_(max=model.config.max_positions - 1)  # of replies that have ended, too
+        logits = model.logits(model(tokens_N[:, None], at_N[:, None], cache)[:, 0])

@@ -76,8 +76,8 @@ def evaluate(
 ) -> Evaluation:
     """Measure a policy on items of the split that the config names.
 
-    model: "pocket", a checkpoint folder, "script:NAME", or a Policy object. The same items and draws for the same
-    seed, whatever the model, so that differences between models are paired.
+    model: "pocket", a checkpoint folder, "script:NAME", the URL of a server with one model, or a Policy object. The
+    same items and draws for the same seed, whatever the model, so that differences between models are paired.
     done, keep: what an earlier, interrupted call with the same arguments has handed to its `keep`, part by part.
     """
     config = config or EvalConfig()
@@ -113,9 +113,13 @@ def _scripted(
 
 
 def open_policy(model: Any) -> Any:
-    """A policy object from a name or path; objects pass through."""
+    """A policy object from a name, path or URL; objects pass through."""
     if not isinstance(model, str):
         return model
+    from gamekeeper.policy.endpoint import EndpointPolicy, is_url
+
+    if is_url(model):
+        return EndpointPolicy.at(model)
     need_training()
     from gamekeeper.policy.pocket import PocketPolicy
 

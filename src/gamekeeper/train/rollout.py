@@ -48,6 +48,11 @@ class Rollout:
     def replies(self) -> tuple[str, ...]:
         return tuple(s.text for s in self.samples)
 
+    @property
+    def failure(self) -> str | None:
+        """Why the policy did not reply, if it did not."""
+        return next((s.failed for s in self.samples if s.failed is not None), None)
+
 
 def play(
     game: Playable, policy: Policy, items: Sequence[Item], samples: int, decoding: Decoding, seed: Sequence[Any]
@@ -74,12 +79,15 @@ def play(
         ):
             rollout.prompts.append(prompt)
             rollout.samples.append(sample)
-        playing = [r for r, _ in asked]
+        playing = [r for r, _ in asked if r.samples[-1].failed is None]
     return rollouts
 
 
 def grade(game: Playable, rollouts: Sequence[Rollout]) -> None:
-    """Score all rollouts, in place."""
-    scores = game.score_many([(r.item, r.replies) for r in rollouts])
-    for rollout, score in zip(rollouts, scores, strict=True):
+    """Score all rollouts, in place. One that the policy left without a reply is unscored: nobody knows its worth."""
+    whole = [r for r in rollouts if r.failure is None]
+    for rollout, score in zip(whole, game.score_many([(r.item, r.replies) for r in whole]), strict=True):
         rollout.score = score
+    for rollout in rollouts:
+        if rollout.failure is not None:
+            rollout.score = Score.failed(rollout.failure)

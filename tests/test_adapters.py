@@ -1,0 +1,168 @@
+"""What the adapters share: versions, messages where a library is absent or unfit, and the programs that test them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import PackageNotFoundError
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from gamekeeper.adapters import library
+from gamekeeper.adapters.library import LIBRARIES, Library, need, release
+from gamekeeper.errors import MissingExtra, UnknownName, UsageError, WrongVersion
+from gamekeeper.scaffold import create_taskset
+
+ROOT = Path(__file__).resolve().parent.parent
+TABLE = {"x": Library("some-dist", "json", "1.2", "2")}
+
+
+@pytest.fixture(scope="module")
+def harness() -> ModuleType:
+    spec = spec_from_file_location("adapters_harness", ROOT / "scripts" / "adapters.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("extra", LIBRARIES)
+def test_ranges_are_those_of_the_extras(extra: str) -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    wanted = LIBRARIES[extra]
+    assert extras[extra][0] == f"{wanted.distribution}{wanted.range}"
+
+
+@pytest.mark.parametrize("found", ["1.2", "1.2.0rc1", "1.9.99", "1.10"])
+def test_a_version_in_the_range_is_taken(monkeypatch: pytest.MonkeyPatch, found: str) -> None:
+    monkeypatch.setattr(library, "version", lambda name: found)
+    assert need("x", "This", TABLE) is json
+
+
+@pytest.mark.parametrize("found", ["1.1.9", "2", "2.0.0", "10.0", "0"])
+def test_a_version_outside_is_refused_with_the_range(monkeypatch: pytest.MonkeyPatch, found: str) -> None:
+    monkeypatch.setattr(library, "version", lambda name: found)
+    with pytest.raises(WrongVersion, match=rf"This cannot use some-dist {found}: versions >=1\.2,<2 .*gamekeeper\[x\]"):
+        need("x", "This", TABLE)
+
+
+def test_an_absent_library_is_named_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(library, "version", absent)
+    with pytest.raises(MissingExtra, match=r"This needs the package 'some-dist'.*gamekeeper\[x\]"):
+        need("x", "This", TABLE)
+    with pytest.raises(UnknownName):
+        need("y", "This", TABLE)
+
+
+def test_releases_compare_as_numbers() -> None:
+    assert release("0.10") > release("0.9.9")
+    assert release("2.0.0") == release("2")
+    assert release("1.2.0rc1") == release("1.2")
+
+
+def test_each_adapter_has_a_test_file_and_extras(harness: ModuleType) -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for name, adapter in harness.ADAPTERS.items():
+        assert harness.tests_of(name)
+        assert set(adapter.extras) <= set(extras)
+        assert "==" in adapter.pins[0], "the library itself is pinned"
+    every = {p for name in harness.ADAPTERS for p in harness.tests_of(name)}
+    assert every == set((ROOT / "tests" / "adapters").glob("test_*.py")), "a file that no adapter runs"
+
+
+def test_an_adapters_own_pins_go_first(harness: ModuleType) -> None:
+    adapter = harness.Adapter("w", ("x",), ("Some_Lib==1", "transformers==5.9.0", "plain"))
+    lines = harness.constraints(adapter).splitlines()
+    assert "transformers==5.9.0" in lines
+    assert not any(line.startswith("transformers==") and line != "transformers==5.9.0" for line in lines)
+    assert any(line.startswith("torch==") for line in lines)
+    assert "plain" not in lines
+    assert adapter.libraries == ("some-lib", "transformers", "plain")
+
+
+def test_a_taskset_package_is_written_whole_and_named_after_its_folder(tmp_path: Path) -> None:
+    module = create_taskset("tamper", "secure", tmp_path / "tamper-safe")
+    assert module == "tamper_safe"
+    text = (tmp_path / "tamper-safe" / "tamper_safe.py").read_text()
+    compile(text, "tamper_safe.py", "exec")
+    assert 'GAME = "tamper"' in text
+    assert 'PATCHES = "secure"' in text
+    about = tomllib.loads((tmp_path / "tamper-safe" / "pyproject.toml").read_text())
+    assert about["project"]["name"] == "tamper-safe"
+    assert about["tool"]["setuptools"]["py-modules"] == ["tamper_safe"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("json", "installed already"), ("Big", "Use lower-case"), ("class", "Use lower-case")]
+)
+def test_a_folder_that_cannot_name_a_package_is_refused(tmp_path: Path, name: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        create_taskset("tamper", "flawed", tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(UsageError, match="exists already"):
+        create_taskset("tamper", "flawed", tmp_path / "mine")
+    assert list((tmp_path / "mine").iterdir()) == []
+
+
+JUNIT = '<testsuites><testsuite tests="{}" failures="{}" errors="{}" skipped="{}"/></testsuites>'
+
+
+@pytest.mark.parametrize(
+    ("counts", "passed", "word"),
+    [((5, 0, 0, 0), 5, ""), ((5, 1, 0, 0), 4, "failures"), ((5, 0, 2, 0), 3, "errors"), ((5, 0, 0, 1), 4, "skipped"),
+     ((0, 0, 0, 0), 0, "no test ran")],
+)  # fmt: skip
+def test_only_whole_success_is_success(
+    harness: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    counts: tuple[int, ...],
+    passed: int,
+    word: str,
+) -> None:
+    """A skipped test is an adapter that was not tested."""
+    monkeypatch.setattr(harness, "HOME", tmp_path)
+
+    def run(*_: object, **__: object) -> None:
+        (tmp_path / "inspect.xml").write_text(JUNIT.format(*counts))
+
+    monkeypatch.setattr(harness.subprocess, "run", run)
+    found, wrong = harness.tested("inspect", tmp_path / "bin" / "python")
+    assert found == passed
+    assert word in wrong
+    assert bool(wrong) == bool(word)
+
+
+def test_a_record_keeps_the_other_adapters(
+    harness: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(harness, "RECORD", tmp_path / "adapters.json")
+    harness.record({"openenv": {"passed": 1}})
+    harness.record({"inspect": {"passed": 2}})
+    harness.record({"openenv": {"passed": 3}})
+    assert json.loads((tmp_path / "adapters.json").read_text())["adapters"] == {
+        "inspect": {"passed": 2},
+        "openenv": {"passed": 3},
+    }
+
+
+def test_an_unknown_adapter_is_a_usage_error() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "adapters.py"), "nope"], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "Known: inspect" in done.stderr
