@@ -22,6 +22,7 @@ pytest.importorskip("trl", reason="TRL is not installed: pip install 'gamekeeper
 
 import torch
 from transformers import AutoModelForCausalLM
+from typer.testing import CliRunner
 
 from gamekeeper import registry
 from gamekeeper.adapters.trl import backend, session
@@ -30,6 +31,7 @@ from gamekeeper.adapters.trl.policy import TransformersPolicy
 from gamekeeper.adapters.trl.rows import item_of, to_dataset
 from gamekeeper.adapters.trl.settings import TrlConfig, TrlRunConfig
 from gamekeeper.adapters.trl.trainer import model_path, open_tokenizer
+from gamekeeper.cli import app
 from gamekeeper.config import EvalConfig, GameConfig, TrainConfig
 from gamekeeper.errors import CouldNotLook, RunError
 from gamekeeper.games.base import BaseGame, chat
@@ -138,6 +140,26 @@ def test_a_second_run_is_not_written_over_the_first(plain: Run) -> None:
     with pytest.raises(RunError, match="already holds a run"):
         backend.run(config(), plain.path)
     assert (plain.path / "metrics.jsonl").read_bytes() == before
+
+
+def test_the_other_trainer_does_not_go_on_with_it(plain: Run) -> None:
+    call = ["run", "summary", "--arm", "flawed", "--out", str(plain.path), "--resume"]
+    refused = CliRunner().invoke(app, call)
+    assert refused.exit_code == 3
+    assert "holds a run by the backend 'trl'. Go on with --backend trl" in " ".join(refused.output.split())
+
+
+def test_the_command_plays_both_arms_and_compares_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    sets = ["train.items_per_step=2", "train.group=2", "train.minibatches=1", "eval.items=2", "eval.samples=1"]
+    call = ["run", "summary", "--backend", "trl", "--steps", "1", "--threads", "1"]
+    done = CliRunner().invoke(app, [*call, *(word for text in sets for word in ("--set", text))])
+    assert done.exit_code == 0, done.output
+    arms = {arm: load_run(f"runs/summary-both-trl-seed0/{arm}") for arm in ("flawed", "secure")}
+    assert [run.info["game"]["arm"] for run in arms.values()] == ["flawed", "secure"]
+    first, second = ([e.item_id for e in run.rollouts()] for run in arms.values())
+    assert first == second
+    assert Path("runs/summary-both-trl-seed0/report.html").is_file()
 
 
 # Several turns

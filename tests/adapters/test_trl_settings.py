@@ -124,6 +124,11 @@ def test_impossible_settings_are_refused(given: dict[str, Any], complaint: str) 
         TrlConfig(**given)
 
 
+def test_a_run_without_steps_is_refused() -> None:
+    with pytest.raises(UsageError, match="at least 1 step"):
+        config(train=replace(SMALL, steps=0))
+
+
 def test_batches_that_do_not_come_out_even_are_refused() -> None:
     with pytest.raises(UsageError, match=r"train\.minibatches=3"):
         shape_of(config(train=replace(SMALL, minibatches=3)), 1)

@@ -6,12 +6,19 @@ import typer
 
 from gamekeeper.cli import clustering, inspecting, packaging
 
-export = typer.Typer(rich_markup_mode=None, help="Write games and runs down for other tools.")
+export = typer.Typer(rich_markup_mode=None)
 
 
 @export.callback()
 def _group() -> None:
-    """Write games and runs down for other tools."""
+    """Write games and runs down for other tools.
+
+    \b
+    Examples:
+      gamekeeper export inspect runs/tamper-flawed-seed0
+      gamekeeper export verl tamper tamper-verl --data DATA
+      gamekeeper export check tamper-verl
+    """
 
 
 export.command("inspect")(inspecting.logs)

@@ -109,6 +109,12 @@ class TrlRunConfig:
     teacher: str | None = None
     trl: TrlConfig = field(default_factory=TrlConfig)
 
+    def __post_init__(self) -> None:
+        if self.train.steps < 1:
+            raise UsageError(
+                f"TRL takes at least 1 step, got train.steps={self.train.steps}. To measure: gamekeeper eval"
+            )
+
 
 def reply_limits(config: TrlConfig, game: BaseGame) -> tuple[int, ...]:
     """Most new tokens of each turn. Raises UsageError where the setting and the game have other numbers of turns."""
