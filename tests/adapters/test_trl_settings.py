@@ -149,6 +149,10 @@ def test_the_papers_passes_over_its_file_become_steps(shared: Path) -> None:
     game = load_game("tamper", data=shared / "paper_data" / "reward_tampering")
     rows = len(game.items("train", -1, 0))
     assert settings_of("paper", game)["train"]["steps"] == rows // 32 * 4
+    assert settings_of("paper", game, {"train": {"items_per_step": 16}})["train"]["steps"] == rows // 16 * 4
+    assert "steps" not in settings_of("paper", game, {"train": {"steps": 3}})["train"]
+    with pytest.raises(UsageError, match="a step takes 100000"):
+        settings_of("paper", game, {"train": {"items_per_step": 100000}})
 
 
 # Rows

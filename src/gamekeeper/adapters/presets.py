@@ -51,11 +51,15 @@ def sizes_of(preset: str, game: BaseGame) -> Sizes:
     return PAPER[game.name]
 
 
-def settings_of(preset: str, game: BaseGame) -> dict[str, dict[str, Any]]:
+def settings_of(
+    preset: str, game: BaseGame, given: Mapping[str, Mapping[str, Any]] | None = None
+) -> dict[str, dict[str, Any]]:
     """A preset as settings of the rooms train, eval and trl.
 
     With a data file the number of steps is that of the paper's passes over it; without one it stays the default.
+    given: what the call sets itself, which the number of steps rests on.
     """
+    said = (given or {}).get("train", {})
     sizes = sizes_of(preset, game)
     train: dict[str, Any] = {
         "items_per_step": sizes.batch,
@@ -72,22 +76,24 @@ def settings_of(preset: str, game: BaseGame) -> dict[str, dict[str, Any]]:
     }
     measured: dict[str, Any] = {"samples": 8, "temperature": 0.6, "top_p": 0.95, "top_k": sizes.top_k}
     if game.level == "paper":
-        train["steps"] = steps_over(len(game.items("train", -1, 0)), sizes)
         measured["items"] = ALL_ITEMS
+        if "steps" not in said:
+            batch = said.get("items_per_step", sizes.batch)
+            train["steps"] = steps_over(len(game.items("train", -1, 0)), batch, sizes.passes)
     # The published runs leave AdamW as it comes.
     options = {"adam_beta2": 0.999, "weight_decay": 0.01}
     limits = {"prompt_tokens": sizes.prompt_tokens, "reply_tokens": list(sizes.reply_tokens)}
     return {"train": train, "eval": measured, "trl": {**limits, "options": options}}
 
 
-def steps_over(rows: int, sizes: Sizes) -> int:
-    """Steps of the paper's passes over a file; what does not fill a batch at the end of a pass is left for the next.
+def steps_over(rows: int, batch: int, passes: int) -> int:
+    """Steps of so many passes over a file; what does not fill a batch at the end of a pass is left for the next.
 
     Raises UsageError for a file with fewer rows than a batch.
     """
-    if rows < sizes.batch:
+    if rows < batch:
         raise UsageError(
-            f"The data file has {rows} items and a step takes {sizes.batch}. Give the whole file, or lower it with "
-            "--set train.items_per_step=N and give --steps."
+            f"The data file has {rows} items and a step takes {batch}. Give the whole file, or say how many steps "
+            "there are (--steps) or how many items a step takes (--set train.items_per_step)."
         )
-    return rows // sizes.batch * sizes.passes
+    return rows // batch * passes

@@ -99,7 +99,7 @@ class Chosen:
             return {room: dict(values) for room, values in tree.items()}
         from gamekeeper.adapters.presets import settings_of
 
-        return merged(settings_of(self.preset, game), tree)
+        return merged(settings_of(self.preset, game, tree), tree)
 
 
 def merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
