@@ -323,7 +323,7 @@ def test_a_misspelt_setting_is_found(tmp_path: Path) -> None:
 def test_a_folder_that_was_moved_is_found(tmp_path: Path) -> None:
     folder = folder_of("summary", tmp_path / "out").rename(tmp_path / "elsewhere")
     wrong = [line for line in check(folder) if line.wrong]
-    assert wrong[0].what == "configuration" or wrong[0].what == "paths"
+    assert wrong[0].what == "paths"
 
 
 def test_folders_that_cannot_be_written_or_read_are_refused(tmp_path: Path, summary: Path) -> None:

@@ -73,13 +73,39 @@ def composed(folder: Path) -> Any:
         return compose(config_name=CONFIG)
 
 
+def strange_keys(folder: Path) -> list[str]:
+    """Settings of the folder that verl's own configuration does not have: hydra would take them without a word."""
+    from hydra import compose, initialize_config_module
+    from omegaconf import OmegaConf
+
+    with initialize_config_module(config_module="verl.trainer.config", version_base=None):
+        known = OmegaConf.to_container(compose(config_name="ppo_trainer"), resolve=False)
+    own = OmegaConf.to_container(OmegaConf.load(folder / f"{CONFIG}.yaml"), resolve=False)
+    rest = {k: v for k, v in dict(own).items() if k not in ("hydra", "defaults")}
+    return list(_beyond(rest, known, ""))
+
+
+def _beyond(own: Any, known: Any, place: str) -> Iterator[str]:
+    if not isinstance(own, dict) or not isinstance(known, dict):
+        return
+    for key, value in own.items():
+        if key in known:
+            yield from _beyond(value, known[key], f"{place}{key}.")
+        else:
+            yield f"{place}{key}"
+
+
 def _configuration(folder: Path) -> Iterator[Line]:
     from verl.trainer.ppo.utils import need_critic, need_reference_policy
     from verl.utils.config import validate_config
 
     config = composed(folder)
     validate_config(config, need_reference_policy(config), need_critic(config))
-    here = (folder / "train.parquet").samefile(config.data.train_files)
+    if strange := strange_keys(folder):
+        yield Line("configuration", f"verl has no setting {', '.join(strange)}", wrong=True)
+        return
+    there = Path(config.data.train_files)
+    here = there.is_file() and (folder / "train.parquet").samefile(there)
     yield Line("configuration", "composes and passes verl's validation")
     yield Line("paths", "ok" if here else f"point at {config.data.train_files}: export again", wrong=not here)
 
