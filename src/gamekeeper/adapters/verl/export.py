@@ -145,6 +145,7 @@ def config_of(game: BaseGame, out: Path, wanted: Export, sizes: Sizes) -> dict[s
             "actor": _actor(sizes),
             "rollout": _rollout(game, out, sizes),
         },
+        "critic": {"enable": False},
         "reward": {"custom_reward_function": {"path": str(out / "reward.py"), "name": "compute_score"}},
         "trainer": _trainer(game, out, sizes),
     }
