@@ -198,7 +198,7 @@ def test_a_blind_grader_stops_the_run_and_the_record_says_why(blind: type[Blind]
 def test_a_few_unscored_episodes_are_left_out(
     blind: type[Blind], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Blind, "share", 0.1)
+    monkeypatch.setattr(Blind, "share", 0.03)
     train = replace(SMALL, steps=1, items_per_step=16)
     run = load_run(backend.run(config("blind", train), tmp_path / "run"))
     lost = [e for e in run.rollouts() if e.phase == "train" and e.score.unscored]
