@@ -36,10 +36,10 @@ VERBS = (
     "serve-env",
     "audit",
     "report",
-    "export",
     "pretrain",
     "new-game",
     "doctor",
+    "export",
     "sandbox",
 )
 
