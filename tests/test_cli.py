@@ -33,7 +33,7 @@ VERBS = (
     "run",
     "eval",
     "serve",
-    "serve-env",
+    "openenv",
     "audit",
     "report",
     "pretrain",
