@@ -33,13 +33,13 @@ VERBS = (
     "run",
     "eval",
     "serve",
-    "serve-env",
+    "openenv",
     "audit",
     "report",
-    "export",
     "pretrain",
     "new-game",
     "doctor",
+    "export",
     "sandbox",
 )
 

@@ -162,7 +162,7 @@ def test_a_limit_cuts_the_reply_off(policy: PocketPolicy, url: str, name: str) -
 
 def test_a_long_prompt_beside_a_short_one_stays_in_its_context(policy: PocketPolicy) -> None:
     """The short one goes on long after the long one's last position."""
-    long = (PROMPTS[0][0], PROMPTS[0][1].__class__("user", "7 " * 250))
+    long = (PROMPTS[0][0], PROMPTS[0][1].__class__("user", "7 " * 230))
     room = 512 - len(policy.tokenizer.render(long))
     assert 0 < room < 12
     heard: list[str | None] = []
@@ -184,7 +184,7 @@ def test_a_long_prompt_beside_a_short_one_stays_in_its_context(policy: PocketPol
 
 
 def test_without_a_limit_the_context_is_one(policy: PocketPolicy, url: str) -> None:
-    near = (PROMPTS[0][0], PROMPTS[0][1].__class__("user", "7 " * 250))
+    near = (PROMPTS[0][0], PROMPTS[0][1].__class__("user", "7 " * 230))
     room = 512 - len(policy.tokenizer.render(near))
     found = post(url, asks(near, max_tokens=10_000, temperature=2, seed=1, n=8))
     assert found["usage"]["prompt_tokens"] + room == 512

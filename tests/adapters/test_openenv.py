@@ -157,7 +157,7 @@ def test_what_could_not_be_graded_is_an_error(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_command_serves_a_game() -> None:
-    call = [sys.executable, "-m", "gamekeeper", "serve-env", "tamper", "--port", "0"]
+    call = [sys.executable, "-m", "gamekeeper", "openenv", "tamper", "--port", "0"]
     with subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         url = process.stdout.readline().strip().rpartition(" at ")[2]

@@ -1,6 +1,6 @@
 """OpenEnv: a game as an environment server, and its typed client.
 
-    gamekeeper serve-env tamper --port 8001
+    gamekeeper openenv tamper --port 8001
 
 `reset(split=..., index=...)` chooses an item, as OpenEnv's task API has it; `reset(seed=...)` draws one. An observation
 holds the messages to answer; an action is one reply; the last step's observation has the game's reward. Truth,

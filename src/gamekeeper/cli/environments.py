@@ -1,4 +1,4 @@
-"""`serve-env`: a game as an OpenEnv environment server."""
+"""`openenv`: a game as an OpenEnv environment server."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def serve_env(
 
     \b
     Examples:
-      gamekeeper serve-env tamper
-      gamekeeper serve-env selfgrade --patches secure --port 0
+      gamekeeper openenv tamper
+      gamekeeper openenv selfgrade --patches secure --port 0
     """
     options.at_least("--sessions", sessions, 1)
     if not 0 <= port <= 65535:
