@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -175,14 +176,17 @@ def leaks(completion: str, answer: str) -> float:
     return 1.0 if completion == answer else 0.0
 
 
-def test_no_secrets_no_network_nothing_left_behind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_no_secrets_no_network_nothing_left_behind(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     monkeypatch.setenv("AUDIT_TEST_SECRET", "s3cret")
     monkeypatch.chdir(tmp_path)
-    before = set(Path("/tmp").glob("gamekeeper-audit-*"))
+    scratch = tmp_path_factory.mktemp("scratch")
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     report = audit(leaks, SUMS, Settings(search=0, only=("plain",)))
     assert (report.reach.honest, report.reach.wrong) == (1.0, 0.0)
     assert list(tmp_path.iterdir()) == []
-    assert set(Path("/tmp").glob("gamekeeper-audit-*")) <= before
+    assert list(scratch.iterdir()) == []
 
 
 def test_a_variable_can_be_passed(monkeypatch: pytest.MonkeyPatch) -> None:
