@@ -29,7 +29,7 @@ Level = Annotated[
 
 
 def doctor(as_json: options.Json = False, level: Level = None) -> None:
-    """Show which layers of isolation hold here, each proved by an attack.
+    """Show which layers of isolation hold, each tried by an attack.
 
     Exit code 1 if a layer that is up lets an attack through, 3 if the level is below what is required.
 
