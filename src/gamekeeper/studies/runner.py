@@ -192,7 +192,7 @@ def run(
     except KeyboardInterrupt:
         mark_ended(out, "stopped", "interrupted", started)
         raise
-    except Exception as error:
+    except Exception as error:  # marked and raised again
         mark_ended(out, "failed", reason_of(error), started)
         raise
     return out
