@@ -24,6 +24,7 @@ from gamekeeper.cli import (
     playing,
     reporting,
     scoring,
+    studying,
     training,
 )
 from gamekeeper.errors import GamekeeperError
@@ -136,6 +137,7 @@ app.command("check")(checking.check)
 app.command("score")(scoring.score)
 app.command("run")(training.run)
 app.command("eval")(measuring.evaluate)
+app.command("study")(studying.study)
 app.command("audit")(auditing.audit)
 app.command("report")(reporting.report)
 app.command("pretrain")(training.pretrain)

@@ -125,11 +125,16 @@ def _typed(text: str, hint: Any, where: str) -> Any:
         return text
 
 
-def settings_tree(given: Sequence[str] | None, shorthands: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """What `--set` and the options that stand for one setting say, as {"train": {...}, "eval": {...}}."""
-    from gamekeeper.config import EvalConfig, TrainConfig
+def settings_tree(
+    given: Sequence[str] | None, shorthands: Mapping[str, Any], sft: bool = False
+) -> dict[str, dict[str, Any]]:
+    """What `--set` and the options that stand for one setting say, as {"train": {...}, "eval": {...}}.
 
-    rooms = {"train": TrainConfig, "eval": EvalConfig}
+    sft: whether the settings of fine-tuning are among them.
+    """
+    from gamekeeper.config import EvalConfig, SftConfig, TrainConfig
+
+    rooms: dict[str, type] = {"train": TrainConfig, "eval": EvalConfig, **({"sft": SftConfig} if sft else {})}
     hints = {f"{room}.{key}": hint for room, cls in rooms.items() for key, hint in get_type_hints(cls).items()}
     values = assignments(given or (), hints, "--set", "setting")
     for key, value in shorthands.items():

@@ -241,7 +241,24 @@ def _open_record(config: RunConfig, game: BaseGame, trainer: Trainer, out: Path,
 
     if resume:
         return RunWriter.resume(out, restore(trainer, out / "checkpoints"))
-    about = {
+    return RunWriter.create(
+        out,
+        config,
+        game.own_metrics,
+        game=about(game),
+        seed=config.seed,
+        command=shlex.join(["gamekeeper", *sys.argv[1:]]) if Path(sys.argv[0]).stem in _PROGRAM else None,
+        interval=INTERVAL_NOTE,
+        commit=commit(),
+        device="cpu",
+        threads=config.train.threads,
+        versions=versions(),
+    )
+
+
+def about(game: BaseGame) -> dict[str, Any]:
+    """What a record says of its game."""
+    return {
         "name": game.name,
         "level": game.level,
         "arm": arm_name(game),
@@ -249,19 +266,6 @@ def _open_record(config: RunConfig, game: BaseGame, trainer: Trainer, out: Path,
         "emergence": game.emergence,
         "bar": game.bar,
     }
-    return RunWriter.create(
-        out,
-        config,
-        game.own_metrics,
-        game=about,
-        seed=config.seed,
-        command=shlex.join(["gamekeeper", *sys.argv[1:]]) if Path(sys.argv[0]).stem in _PROGRAM else None,
-        interval=INTERVAL_NOTE,
-        commit=commit(),
-        device="cpu",
-        threads=config.train.threads,
-        versions=_versions(),
-    )
 
 
 def arm_name(game: BaseGame) -> str:
@@ -271,7 +275,8 @@ def arm_name(game: BaseGame) -> str:
     return "secure" if game.patches == game.arm("secure") else ",".join(sorted(game.patches))
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Versions of what numbers depend on besides this package."""
     from importlib.metadata import version
 
     return {name: version(name) for name in ("torch", "tokenizers", "numpy")}
