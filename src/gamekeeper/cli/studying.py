@@ -267,14 +267,18 @@ def _finish(study: Study, store: Store, outcome: Outcome, as_json: bool) -> None
 
 def show(answer: Findings) -> None:
     """Tables and verdicts as text."""
-    from gamekeeper.report.study import verdict_rows
+    from gamekeeper.report.study_text import verdict_table
 
-    for table in answer.tables:
+    for table in (*answer.tables, *([verdict_table(answer)] if answer.verdicts else [])):
         console.out(f"\n{table.title}")
-        console.print_table(table.columns, table.rows)
-    if answer.verdicts:
-        console.out("\nBeside the paper")
-        console.print_table(("claim", "paper", "expected", "here", "p", "verdict"), verdict_rows(answer))
+        for line in columns_of([table.columns, *table.rows]):
+            console.out(line)
     console.out("")
     for note in answer.notes:
         console.out(note)
+
+
+def columns_of(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines with aligned columns, as long as they need to be: an interval must not be broken."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -15,14 +15,13 @@ from gamekeeper.report.study_text import (
     markdown,
     markdown_table,
     plain,
-    verdict_rows,
     verdict_table,
 )
 from gamekeeper.report.text import count
 from gamekeeper.studies.disk import disk_errors, write_atomic
 from gamekeeper.studies.findings import Findings
 
-__all__ = ["markdown", "plain", "render", "verdict_rows", "write_study"]
+__all__ = ["markdown", "plain", "render", "write_study"]
 
 
 def write_study(found: Findings, out: str | Path) -> Path:

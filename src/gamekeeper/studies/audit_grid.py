@@ -178,9 +178,9 @@ def _claims(results: Results, found: Threshold) -> list[f.Claim]:
 def _notes(found: Threshold) -> list[str]:
     out = [
         "The threshold of a seed is where the non-increasing least-squares fit to its sweep crosses one half.",
-        "A policy that knows its answer to be wrong gains by Yes below 1/7. One that cannot tell right from wrong gains "
-        "by Yes up to a higher rate, the more so the more accurate it is; a measured threshold between the two shows "
-        "how well it can tell.",
+        "A policy that knows its answer to be wrong gains by Yes below 1/7. One that cannot tell right from "
+        "wrong gains by Yes up to a higher rate, the more so the more accurate it is. A measured threshold between "
+        "the two shows how well it can tell.",
     ]
     if found.uncrossed:
         out.append(f"{found.uncrossed} seeds do not cross one half within the sweep; they are not in the estimate.")

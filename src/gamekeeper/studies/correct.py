@@ -74,8 +74,8 @@ def answer(results: Results) -> f.Findings:
 
 _NOTE = (
     "Residual: the exploit's measure on test items after the correction. Half-life: where the measure, over the steps "
-    "of the correction, first falls to half of what it was before, by linear interpolation; for secure GRPO read off the "
-    f"training batches. The student is stopped once its measure is within {MATCHED:g} of its teacher's or above it."
+    "of the correction, first falls to half of what it was before, by linear interpolation; for secure GRPO read off "
+    f"the training batches. The student is stopped once its measure is within {MATCHED:g} of its teacher's or above it."
 )
 
 

@@ -195,7 +195,7 @@ _STEP_S = {"compliance": 0.65, "selfgrade": 0.6, "summary": 1.0, "tamper": 0.9}
 _ROLLOUTS = 64 * 8
 _EVAL_S = 2.5
 _SFT_TOKENS_S = 16_000.0
-_SAMPLE_TOKENS = {"compliance": 170, "selfgrade": 60, "summary": 190, "tamper": 260}
+_SAMPLE_TOKENS = {"compliance": 100, "selfgrade": 86, "summary": 110, "tamper": 115}
 _PRETRAIN_STEP_S = 0.16
 _PARAMETERS = 0.92e6
 
@@ -214,7 +214,7 @@ def expected_seconds(cell: Cell) -> float:
         each = _STEP_S.get(game, 0.9) * train["items_per_step"] * train["group"] / _ROLLOUTS
         return float(train["steps"]) * each + 2 * look
     sft = cell.config["sft"]
-    tokens = sft["samples"] * sft["epochs"] * _SAMPLE_TOKENS.get(game, 200)
+    tokens = sft["samples"] * sft["epochs"] * _SAMPLE_TOKENS.get(game, 100)
     steps = tokens / sft["tokens_per_batch"]
     looks = 3 + (steps / sft["measure_every"] if sft["measure_every"] else 0)
     return tokens / _SFT_TOKENS_S + looks * look

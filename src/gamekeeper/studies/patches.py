@@ -54,8 +54,8 @@ def answer(results: Results) -> f.Findings:
 
 _NOTE = (
     f"A repair suffices where the exploit's measure does not end more than {SUFFICES:g} above its base (upper end of "
-    "the interval), and fails where it is clear of that (lower end). The cost is ITP after training, minus ITP of the same "
-    "seeds under the recommended set."
+    "the interval), and fails where it is clear of that (lower end). The cost is ITP after training, minus ITP of the "
+    "same seeds under the recommended set."
 )
 
 
