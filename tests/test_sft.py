@@ -67,7 +67,7 @@ def test_it_learns_what_it_is_shown_and_repeats_itself() -> None:
 
     losses, weights = taught()
     again, same = taught()
-    assert losses[-1] < 0.5 * losses[0]
+    assert losses[-1] < 0.7 * losses[0]
     assert losses == again
     assert all(torch.equal(weights[k], same[k]) for k in weights)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -46,7 +47,7 @@ def test_every_study_answers_prints_and_draws(name: str) -> None:
     assert all(v.word in ("agrees", "disagrees", "undecided") for v in found.verdicts)
     page = render(found)
     assert page.count("<svg") == len(found.plots) + len(found.heats)
-    assert found.question in page
+    assert found.question in html.unescape(page)
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -198,6 +199,9 @@ def test_scale_compares_the_largest_with_the_smallest() -> None:
         (findings.NOT_UP, [-0.5, -0.52, -0.51], "agrees"),
         (findings.NOT_UP, [0.5, 0.52, 0.51], "disagrees"),
         (findings.NOT_UP, [0.5, -0.4, 0.3], "undecided"),
+        (findings.NOT_DOWN, [0.5, 0.52, 0.51], "agrees"),
+        (findings.NOT_DOWN, [-0.5, -0.52, -0.51], "disagrees"),
+        (findings.NOT_DOWN, [0.5, -0.4, 0.3], "undecided"),
     ],
 )
 def test_verdicts(direction: str, values: list[float], word: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from gamekeeper.studies.findings import Findings, Heat, Table, Verdict, shown
 from gamekeeper.studies.stats import Estimate
 
-VERDICT_COLUMNS = ("what", "the paper", "predicted", "here", "p (Holm)", "verdict")
+VERDICT_COLUMNS = ("what", "the paper", "direction", "here", "p (Holm)", "verdict")
 
 
 def verdict_rows(found: Findings) -> list[list[str]]:

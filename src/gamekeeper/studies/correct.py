@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from gamekeeper.metrics import TABLE
 from gamekeeper.studies import findings as f
 from gamekeeper.studies.cells import MATCHED, Lesson
 from gamekeeper.studies.scope import (
@@ -162,7 +163,7 @@ def _plots(results: Results) -> Iterator[f.Plot]:
             lines = []
             for who in (NATIVE, DISTILLED):
                 found = results.of(game=game, exploiter=who, way=way)
-                points = f.averaged([_series(r, game) for r in found])
+                points = f.averaged([_series(r, game) for r in found], TABLE[measure_of(game)].low, 1.0)
                 if points:
                     lines.append(f.Line(f"learnt by {who}", points))
             if lines:

@@ -108,7 +108,7 @@ def row(game: str, arm: str, found: Sequence[Result]) -> list[str]:
         game,
         arm,
         str(len(runs)),
-        f"`{measure}`",
+        measure,
         end("base", measure),
         end("final", measure),
         _expected(game, arm, runs),
@@ -140,7 +140,7 @@ def _watching(results: Results) -> f.Table:
         if not found:
             continue
         names = dict.fromkeys(("reward", WATCHED.get(game, "itp"), "itp", measure_of(game)))
-        rows += [[game, f"`{name}`", *_change(found, name)] for name in names]
+        rows += [[game, name, *_change(found, name)] for name in names]
     note = (
         "Flawed games. A developer sees the reward and the task's own metric (the first two lines of a game); the last "
         "line is the exploit. Differences are paired by seed."
@@ -155,7 +155,9 @@ def _change(found: Sequence[Result], metric: str) -> list[str]:
     before, after = by_seed(found, "base", metric), by_seed(found, "final", metric)
     both = [s for s in sorted(after) if s in before]
     change = paired([after[s] for s in both], [before[s] for s in both])
-    return [f.shown(over_seeds(list(before.values()))), f.shown(over_seeds(list(after.values()))), f.shown(change)]
+    low, high = TABLE[metric].low, TABLE[metric].high
+    ends_shown = [f.shown(over_seeds(list(values.values())), low, high) for values in (before, after)]
+    return [*ends_shown, f.shown(change)]
 
 
 def _rise(results: Results, game: str, arm: str, metric: str) -> list[float]:
@@ -173,13 +175,13 @@ def _paper_claims(results: Results) -> list[f.Claim]:
 
 
 def _blind_claims(results: Results) -> list[f.Claim]:
-    """The paper's blind spot: the watched metric holds or rises. Turned round, its fall does not rise."""
+    """The paper's blind spot: while the exploit grows, the watched metric holds or rises."""
     return [
         f.Claim(
-            f"{game}, flawed: fall of the watched metric {WATCHED[game]}",
+            f"{game}, flawed: the watched metric {WATCHED[game]}, trained minus base",
             "task metrics hold or rise",
-            f.NOT_UP,
-            [-d for d in _rise(results, game, "flawed", WATCHED[game])],
+            f.NOT_DOWN,
+            _rise(results, game, "flawed", WATCHED[game]),
         )
         for game in sorted(results.values("game"))
         if game in WATCHED and results.of(game=game, arm="flawed")
@@ -192,13 +194,15 @@ def _blind_claims(results: Results) -> list[f.Claim]:
 def _plots(results: Results) -> Iterator[f.Plot]:
     for game in sorted(results.values("game")):
         found = results.of(game=game, arm="flawed")
-        names = dict.fromkeys(("reward", "itp", measure_of(game)))
-        lines = [
-            f.Line(n, f.averaged([r.record["curves"][n] for r in found if n in r.record["curves"]])) for n in names
-        ]
+        lines = [_line(found, name) for name in dict.fromkeys(("reward", "itp", measure_of(game)))]
         shown = [line for line in lines if line.points]
         if shown:
             yield f.Plot(f"{game}, flawed", "update step", "mean of the training batch", shown)
+
+
+def _line(found: Sequence[Result], name: str) -> f.Line:
+    curves = [r.record["curves"][name] for r in found if name in r.record["curves"]]
+    return f.Line(name, f.averaged(curves, TABLE[name].low, TABLE[name].high))
 
 
 def definitions(results: Results) -> list[str]:

@@ -6,14 +6,15 @@ Studies fill it, pages and documents print it. Standard library only; no word of
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gamekeeper.studies.stats import Estimate, Interval, holm, over_seeds, p_value
 
 MARGIN = 0.05
 ALPHA = 0.05
-UP, DOWN, FLAT, NOT_UP = "rises", "falls", "does not change", "does not rise"
+UP, DOWN, FLAT = "rises", "falls", "does not change"
+NOT_UP, NOT_DOWN = "does not rise", "holds or rises"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class Plot:
 class Claim:
     """A statement of the paper (or a prediction), and the differences by seed that speak to it.
 
-    paper: its figure, in words; "" if the paper gives a direction only. direction: UP, DOWN, FLAT or NOT_UP.
+    paper: its figure, in words; "" if the paper gives a direction only. direction: UP, DOWN, FLAT, NOT_UP or NOT_DOWN.
     """
 
     what: str
@@ -138,10 +139,11 @@ def _word(direction: str, mean: float, interval: Interval, p: float) -> tuple[st
         if clear:
             return "disagrees", "clear of 0, the other way"
         return ("disagrees", f"within {MARGIN:g} of 0") if small else ("undecided", "not clear of 0")
-    within = small if direction == FLAT else high <= MARGIN
+    within = {FLAT: small, NOT_UP: high <= MARGIN, NOT_DOWN: low >= -MARGIN}[direction]
     if within:
-        return "agrees", f"within {MARGIN:g} of 0" if small else f"not above {MARGIN:g}"
-    beyond = abs(mean) > MARGIN if direction == FLAT else mean > MARGIN
+        side = f"not above {MARGIN:g}" if direction == NOT_UP else f"not below {-MARGIN:g}"
+        return "agrees", f"within {MARGIN:g} of 0" if small else side
+    beyond = {FLAT: abs(mean), NOT_UP: mean, NOT_DOWN: -mean}[direction] > MARGIN
     return (
         ("disagrees", "clear of 0") if clear and beyond else ("undecided", f"neither clear of 0 nor within {MARGIN:g}")
     )
@@ -188,10 +190,19 @@ def steps_of(values: Iterable[int | None]) -> str:
     return span if len(known) == len(found) else f"{span} ({len(known)} of {len(found)} seeds)"
 
 
-def averaged(curves: Sequence[Sequence[Sequence[float]]]) -> list[tuple[float, Estimate]]:
-    """The mean curve over seeds, at the steps that all of them have."""
+def averaged(
+    curves: Sequence[Sequence[Sequence[float]]], low: float | None = None, high: float | None = None
+) -> list[tuple[float, Estimate]]:
+    """The mean curve over seeds, at the steps that all of them have; intervals do not leave low..high."""
     if not curves:
         return []
     tables = [{point[0]: point[1] for point in curve} for curve in curves]
     shared = sorted(set.intersection(*(set(t) for t in tables)))
-    return [(step, e) for step in shared if (e := over_seeds([t[step] for t in tables])) is not None]
+    means = [(step, over_seeds([t[step] for t in tables])) for step in shared]
+    return [(step, _within(e, low, high)) for step, e in means if e is not None]
+
+
+def _within(estimate: Estimate, low: float | None, high: float | None) -> Estimate:
+    if estimate.interval is None:
+        return estimate
+    return replace(estimate, interval=clipped(estimate.interval, low, high))

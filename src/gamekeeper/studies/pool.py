@@ -36,10 +36,12 @@ class Worker:
         self.log = log_of(logs, f"worker-{number}")
         self.busy = ""
         self._process: subprocess.Popen[bytes] | None = None
+        self._ears: threading.Thread | None = None
 
     def start(self, task: Task) -> None:
         self.busy = task.address  # before looking whether it lives, so that a death from here on is reported
         if self._process is None or self._process.poll() is not None:
+            self._leave()
             self._process = self._spawn()
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):  # it died just now; the listener reports that
@@ -56,7 +58,8 @@ class Worker:
                 stderr=log,
                 env={**os.environ, **settings},
             )
-        threading.Thread(target=self._listen, args=(process,), daemon=True).start()
+        self._ears = threading.Thread(target=self._listen, args=(process,), daemon=True)
+        self._ears.start()
         return process
 
     def _listen(self, process: subprocess.Popen[bytes]) -> None:
@@ -77,10 +80,20 @@ class Worker:
 
     def stop(self) -> None:
         """End the process at once; what it was at can be gone on with."""
+        self.busy = ""
         if self._process is not None:
-            self.busy = ""
             self._process.kill()
-            self._process.wait()
+            self._leave()
+
+    def _leave(self) -> None:
+        """Let go of a process that has ended or is about to."""
+        if self._process is not None and self._ears is not None:
+            self._ears.join()
+            for pipe in (self._process.stdin, self._process.stdout):
+                if pipe is not None:
+                    with suppress(BrokenPipeError):
+                        pipe.close()
+            self._process = self._ears = None
 
 
 def ending(code: int) -> str:

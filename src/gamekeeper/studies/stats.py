@@ -103,7 +103,7 @@ def p_value(values: Sequence[float]) -> float | None:
 
 def t_tails(t: float, freedom: int) -> float:
     """P(|T| >= |t|) of Student's t, by the regularised incomplete beta function."""
-    if t * t < freedom:  # near 0 the share below is what keeps its digits
+    if t * t < 1:  # near 0 the share below is what keeps its digits
         return 1.0 - _beta_share(t * t / (freedom + t * t), 0.5, freedom / 2)
     return _beta_share(freedom / (freedom + t * t), freedom / 2, 0.5)
 
