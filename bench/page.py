@@ -217,8 +217,8 @@ def sandbox(found: Record, record: Record) -> Iterator[str]:
 def grid(found: Record, record: Record) -> Iterator[str]:
     yield "## A grid of cells"
     yield (
-        f"{found['cells']} short runs ({found['steps']} steps of compliance) as a study runs them, one thread a worker. What "
-        " no cell accounts for is the grid's own: starting a worker, loading torch, writing records."
+        f"{found['cells']} short runs ({found['steps']} steps of compliance) as a study runs them, one thread a "
+        "worker. What no cell accounts for is the grid's own: starting a worker, loading torch, writing records."
     )
     rows = [
         [name, f"{found[key]['whole_s']:.1f}", f"{found[key]['cells_s']:.1f}"]

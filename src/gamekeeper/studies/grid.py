@@ -197,14 +197,15 @@ _ROLLOUTS = 64 * 8
 _EVAL_S = 2.5
 _SFT_TOKENS_S = 16_000.0
 _SAMPLE_TOKENS = {"compliance": 100, "selfgrade": 86, "summary": 110, "tamper": 115}
-_PRETRAIN_STEP_S = 0.16
+_PRETRAIN_STEP_S = 0.145
 _PARAMETERS = 0.92e6
 
 
 def expected_seconds(cell: Cell) -> float:
     """Seconds that a cell takes on one core, roughly."""
     if cell.kind == "pretrain":
-        return float(cell.config["steps"]) * _PRETRAIN_STEP_S * parameters(cell.config["sizes"]) / _PARAMETERS
+        size = 0.2 + 0.8 * parameters(cell.config["sizes"]) / _PARAMETERS
+        return float(cell.config["steps"]) * _PRETRAIN_STEP_S * size
     game = cell.config["game"]["name"]
     measured = cell.config["eval"]
     look = _EVAL_S * measured["items"] * measured["samples"] / _ROLLOUTS

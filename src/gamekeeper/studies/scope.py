@@ -34,7 +34,7 @@ class Scope:
     correction_samples: int = 1024
     honest_every: int = 16
     pretrain_steps: int = 7000
-    less_pretrained: tuple[int, ...] = (2000, 4000)
+    less_pretrained: tuple[int, ...] = (3000,)
     audits: tuple[float, ...] = (0.0, 0.05, 0.1, 0.12, 0.14, 0.16, 0.18, 0.2, 0.25, 0.3)
 
     def settings(self) -> dict[str, Any]:
@@ -54,7 +54,7 @@ SIZES: Mapping[str, Scope] = {
         correction_samples=16,
         honest_every=1,
         pretrain_steps=30,
-        less_pretrained=(10, 20),
+        less_pretrained=(10,),
         audits=(0.0, 0.1, 0.2, 0.3),
     ),
 }

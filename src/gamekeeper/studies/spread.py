@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import tarfile
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ OLDEST, NEWEST = (2, 30), (3, 0)
 # Nodes of rented machines come and go; a cell that kills its node each time must not be tried for ever.
 RETRIES = 5
 _THREADS = 1
+_TRAINERS = ("trainer.safetensors",)
 
 
 def need_ray() -> Any:
@@ -67,7 +68,7 @@ class Spread:
 
     def _put(self, address: str, folder: Path) -> Any:
         if address not in self._packed:
-            self._packed[address] = self._ray.put(pack(folder))
+            self._packed[address] = self._ray.put(pack(folder, leave=_TRAINERS))
         return self._packed[address]
 
     def next(self) -> Event:
@@ -108,12 +109,12 @@ def remote_cell(plain: Mapping[str, Any], addresses: list[str], *packed: bytes) 
         return "done", record, pack(root / "cell")
 
 
-def pack(folder: Path) -> bytes:
-    """A folder's files as the bytes of a tar file."""
+def pack(folder: Path, leave: Collection[str] = ()) -> bytes:
+    """A folder's files, but for those with these names, as the bytes of a tar file."""
     held = io.BytesIO()
     with tarfile.open(fileobj=held, mode="w") as tar:
         for path in sorted(folder.rglob("*")):
-            if path.is_file():
+            if path.is_file() and path.name not in leave:
                 tar.add(path, str(path.relative_to(folder)), recursive=False)
     return held.getvalue()
 
