@@ -32,6 +32,8 @@ VERBS = (
     "score",
     "run",
     "eval",
+    "study",
+    "audit",
     "report",
     "pretrain",
     "new-game",

@@ -17,7 +17,7 @@ from gamekeeper.report.study_text import (
     plain,
     verdict_table,
 )
-from gamekeeper.report.text import count
+from gamekeeper.report.text import count, listed
 from gamekeeper.studies.disk import disk_errors, write_atomic
 from gamekeeper.studies.findings import Findings
 
@@ -63,5 +63,6 @@ def tally(found: Findings) -> str:
     if not found.verdicts:
         return ""
     words = Counter(v.word for v in found.verdicts)
-    said = ", ".join(f"{words[w]} {w}" for w in ("agrees", "disagrees", "undecided") if words[w])
-    return f"Of {count(len(found.verdicts), 'claim')} held against the records: {said}."
+    names = {"agrees": "hold here too", "disagrees": "do not", "undecided": "cannot be decided"}
+    said = listed([f"{words[w]} {name}" for w, name in names.items() if words[w]])
+    return f"Of {count(len(found.verdicts), 'claim')}, {said}."

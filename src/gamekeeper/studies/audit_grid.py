@@ -60,12 +60,18 @@ def answer(results: Results) -> f.Findings:
 
 def _heat(results: Results, metric: str) -> f.Heat:
     def value(told: float, audit: float) -> Estimate | None:
-        return over_seeds(list(by_seed(results.of(part="grid", told=told, audit=audit), "final", metric).values()))
+        return _share(results.of(part="grid", told=told, audit=audit), metric)
 
     names = [f"{level:g}" for level in LEVELS]
     title = "P(Yes | wrong) after training" if metric == measure_of(GAME) else "ITP after training"
     values = [[value(told, audit) for audit in LEVELS] for told in LEVELS]
     return f.Heat(title, names, names, values, 0.0, 1.0, "told", "actual")
+
+
+def _share(found: Sequence[Result], metric: str) -> Estimate | None:
+    """A share over seeds, its interval between 0 and 1."""
+    estimate = over_seeds(list(by_seed(found, "final", metric).values()))
+    return None if estimate is None else f.bounded(estimate, 0.0, 1.0)
 
 
 def _table(results: Results) -> f.Table:
@@ -145,9 +151,7 @@ def _plot(results: Results, found: Threshold) -> f.Plot:
     levels = sorted({r.role["audit"] for r in results.of(part="sweep")})
     lines = []
     for name in ("yes_given_wrong", "yes_given_right"):
-        points = [
-            (x, over_seeds(list(by_seed(results.of(part="sweep", audit=x), "final", name).values()))) for x in levels
-        ]
+        points = [(x, _share(results.of(part="sweep", audit=x), name)) for x in levels]
         lines.append(f.Line(name, [(x, e) for x, e in points if e is not None]))
     marks = [f.Mark("break-even, sure", found.certain)]
     if found.unsure is not None and levels and found.unsure <= levels[-1] * 1.1:

@@ -199,10 +199,11 @@ def averaged(
     tables = [{point[0]: point[1] for point in curve} for curve in curves]
     shared = sorted(set.intersection(*(set(t) for t in tables)))
     means = [(step, over_seeds([t[step] for t in tables])) for step in shared]
-    return [(step, _within(e, low, high)) for step, e in means if e is not None]
+    return [(step, bounded(e, low, high)) for step, e in means if e is not None]
 
 
-def _within(estimate: Estimate, low: float | None, high: float | None) -> Estimate:
+def bounded(estimate: Estimate, low: float | None, high: float | None) -> Estimate:
+    """The estimate with its interval inside the range of the quantity."""
     if estimate.interval is None:
         return estimate
     return replace(estimate, interval=clipped(estimate.interval, low, high))
