@@ -255,3 +255,16 @@ def test_an_eval_cell_depends_on_whose_checkpoint_it_measures() -> None:
         for model in ("pocket", emergent(scope, "summary", 0), emergent(scope, "summary", 1))
     }
     assert len(found) == 3
+
+
+@pytest.mark.parametrize(("game", "since"), [("tamper", "derive"), ("compliance", "clean"), ("selfgrade", "tokenizer")])
+def test_a_setting_that_came_later_leaves_old_addresses_alone(game: str, since: str) -> None:
+    config = to_plain(RunConfig(GameConfig(game)))
+    new = train_cell("x", RunConfig(game_of(game)))
+    params = dict(new.config["game"]["params"])
+    assert since in params
+    del params[since]
+    old = {**config, "game": {**config["game"], "params": params}}
+    assert address_of("train", old) == new.address
+    changed = {**old, "game": {**old["game"], "params": {**params, since: "other"}}}
+    assert address_of("train", changed) != new.address

@@ -30,6 +30,14 @@ CELL = "cell:"
 MATCHED = 0.05
 _NOT_THE_RESULTS = ("threads", "precision", "checkpoint_every", "keep_checkpoints", "keep_rollouts_every")
 _MODELS = ("model", "teacher")
+# Settings that came after records had been made, with the value that means what was done before there was a choice. At
+# that value they stay out of the address, so that the older records keep theirs. A new setting goes in here.
+_ADDED: Mapping[str, Mapping[str, Any]] = {
+    "compliance": {"clean": False},
+    "selfgrade": {"answer_tokens": 8192, "tokenizer": None},
+    "tamper": {"undecidable": False, "derive": 8},
+}
+_ABSENT = object()
 _WEIGHTS = ("config.json", "model.safetensors", "tokenizer.json")
 
 
@@ -67,7 +75,9 @@ def address_of(kind: str, config: Mapping[str, Any]) -> str:
 
 def _identity(key: str, value: Any) -> Any:
     if key == "game":
-        return {**value, "version": game_class(value["name"]).version}
+        added = _ADDED.get(value["name"], {})
+        params = {k: v for k, v in value["params"].items() if added.get(k, _ABSENT) != v}
+        return {**value, "params": params, "version": game_class(value["name"]).version}
     if key == "train":
         return {k: v for k, v in value.items() if k not in _NOT_THE_RESULTS}
     if key in _MODELS and value is not None and not value.startswith(CELL):
