@@ -268,3 +268,14 @@ def test_a_setting_that_came_later_leaves_old_addresses_alone(game: str, since: 
     assert address_of("train", old) == new.address
     changed = {**old, "game": {**old["game"], "params": {**params, since: "other"}}}
     assert address_of("train", changed) != new.address
+
+
+def test_other_records_beside_those_of_studies_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "parity").mkdir()
+    (tmp_path / "parity" / "rows.json").write_text('{"rows": []}')
+    (tmp_path / "parity" / "torn.json").write_text('{"ro')
+    assert Store(tmp_path / "out", tmp_path).record("x") is None
+    (tmp_path / "patches").mkdir()
+    (tmp_path / "patches" / "torn.json").write_text('{"ro')
+    with pytest.raises(RunError, match=r"torn\.json cannot be read"):
+        Store(tmp_path / "out", tmp_path)

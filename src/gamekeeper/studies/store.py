@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from gamekeeper.errors import DataError, GamekeeperError, RunError
+from gamekeeper.studies.catalogue import STUDIES
 from gamekeeper.studies.cells import FORMAT, Cell, address_of
 from gamekeeper.studies.disk import disk_errors, lock, write_atomic
 from gamekeeper.studies.record import load_run
@@ -69,13 +70,26 @@ def legacy_address(record: Record, where: Path) -> str:
 
 
 def read_records(folder: Path) -> dict[str, dict[str, Any]]:
-    """All records under a folder by address, each with the path that it was read from under "path"."""
+    """All records under a folder by address, each with the path that it was read from under "path".
+
+    Records of other kinds may lie beside those of studies: a folder that is no study's is looked through, not judged.
+    """
     found: dict[str, dict[str, Any]] = {}
     for path in sorted(folder.glob("*/*.json")) if folder.is_dir() else []:
-        if path.name != MANIFEST:
-            record = _checked(read_json(path), path)
-            found.setdefault(record["address"], {**record, "path": str(path)})
+        if path.name == MANIFEST or not _is_a_cells(path):
+            continue
+        record = _checked(read_json(path), path)
+        found.setdefault(record["address"], {**record, "path": str(path)})
     return found
+
+
+def _is_a_cells(path: Path) -> bool:
+    if path.parent.name in STUDIES or (path.parent / MANIFEST).exists():
+        return True
+    try:
+        return {"format", "address"} <= set(read_json(path))
+    except RunError:
+        return False
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
