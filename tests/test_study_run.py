@@ -141,6 +141,7 @@ def test_a_worker_does_cell_after_cell_and_survives_a_failure(base: Path, tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_killed_worker_costs_its_cell_and_is_replaced(base: Path, tmp_path: Path, pool: Pool) -> None:
     pool.start(task_of(run_cell(base, steps=10_000), tmp_path / "long"))
     assert pool.next().what == "at"
@@ -155,12 +156,13 @@ def test_a_killed_worker_costs_its_cell_and_is_replaced(base: Path, tmp_path: Pa
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_workers_leave_when_the_grid_is_killed_and_the_next_call_goes_on(base: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "gamekeeper", "study", "emergence", *SMALL, "--model", str(base)]
     command += ["--out", str(tmp_path), "--set", "train.steps=60", "--set", "train.checkpoint_every=2"]
-    first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+    first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     saved = tmp_path / "cells"
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 500
     while not list(saved.glob("*/run/checkpoints/step-*")) and time.monotonic() < deadline:
         time.sleep(0.1)
     os.kill(first.pid, signal.SIGKILL)
@@ -230,15 +232,16 @@ def test_an_out_that_is_a_file_and_a_study_without_records(runner: CliRunner, tm
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_whole_miniature_study_and_its_page(runner: CliRunner, base: Path, tmp_path: Path) -> None:
     call = ["study", "transfer", "--size", "quick", "--games", "compliance,selfgrade", "--seeds", "0", "--json"]
     call += ["--model", str(base), "--set", "train.steps=1", "--out", "out"]
     result = runner.invoke(app, call)
     assert result.exit_code == 0, result.stderr
-    found = json.loads(result.output)
+    found = json.loads(result.stdout)
     assert (found["ran"], found["failed"]) == (4, {})
     assert len(found["findings"]["heats"]) == 2
-    again = json.loads(runner.invoke(app, call).output)
+    again = json.loads(runner.invoke(app, call).stdout)
     assert (again["ran"], again["found"]) == (0, 4)
     made = runner.invoke(app, ["report", "transfer", "--records", "out/records", "--out", "page.html"])
     assert made.exit_code == 0, made.stderr

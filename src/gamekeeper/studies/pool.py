@@ -20,6 +20,7 @@ from queue import Queue
 from gamekeeper.studies.grid import Event, Task, log_of
 
 _TAIL = 600
+_PATIENCE_S = 10.0
 
 
 def threads_for(workers: int) -> int:
@@ -65,6 +66,8 @@ class Worker:
     def _listen(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None
         for line in process.stdout:
+            if not line.endswith(b"\n"):  # torn by its death
+                break
             event = Event(**json.loads(line))
             if event.what != "at":
                 self.busy = ""
@@ -88,8 +91,9 @@ class Worker:
     def _leave(self) -> None:
         """Let go of a process that has ended or is about to."""
         if self._process is not None and self._ears is not None:
-            self._ears.join()
-            for pipe in (self._process.stdin, self._process.stdout):
+            self._ears.join(_PATIENCE_S)
+            heard_out = not self._ears.is_alive()  # else some child of the worker still holds the pipe
+            for pipe in (self._process.stdin, self._process.stdout if heard_out else None):
                 if pipe is not None:
                     with suppress(BrokenPipeError):
                         pipe.close()
