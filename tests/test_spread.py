@@ -104,8 +104,7 @@ def test_an_error_on_a_node_is_that_cells_alone(cluster: Any, base: Path, tmp_pa
     assert "learning_rate must be above 0" in out.failed[bad.name]
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_no_cluster_is_said() -> None:
-    pytest.importorskip("ray", reason="Ray is not installed: studies over a cluster were not tested")
+def test_no_cluster_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(__version__="2.50.0"))
     with pytest.raises(CouldNotLook, match="There is no Ray cluster at"):
         spread.Spread("127.0.0.1:1")

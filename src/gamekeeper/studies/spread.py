@@ -8,6 +8,8 @@ driver alone writes records.
 from __future__ import annotations
 
 import io
+import re
+import socket
 import tarfile
 import tempfile
 from collections.abc import Collection, Mapping
@@ -22,6 +24,7 @@ OLDEST, NEWEST = (2, 30), (3, 0)
 # Nodes of rented machines come and go; a cell that kills its node each time must not be tried for ever.
 RETRIES = 5
 _THREADS = 1
+_KNOCK_S = 10.0
 _TRAINERS = ("trainer.safetensors",)
 
 
@@ -40,14 +43,22 @@ def need_ray() -> Any:
     return ray
 
 
+def _knock(address: str) -> None:
+    """Raises OSError where nobody listens at HOST:PORT: Ray itself tries for a minute, and then may end the process."""
+    found = re.fullmatch(r"(?:ray://)?(?P<host>[^:/]+):(?P<port>[0-9]{1,5})", address)
+    if found:
+        socket.create_connection((found["host"], int(found["port"])), timeout=_KNOCK_S).close()
+
+
 class Spread:
     """An executor on a Ray cluster (see `grid.Executor`), with a cell for every core that the cluster has."""
 
     def __init__(self, address: str) -> None:
         self._ray = need_ray()
         try:
+            _knock(address)
             self._ray.init(address=address, log_to_driver=False, logging_level="error", configure_logging=True)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise CouldNotLook(
                 f"There is no Ray cluster at {address!r}: {error}. Start one with `ray start --head`, or leave "
                 "out --ray."
