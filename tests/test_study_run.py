@@ -22,7 +22,7 @@ from gamekeeper.cli import app
 from gamekeeper.cli.studying import columns_of, seeds_in
 from gamekeeper.config import EvalConfig, RunConfig, SftConfig, TrainConfig
 from gamekeeper.errors import UsageError
-from gamekeeper.studies.cells import Cell, Lesson, eval_cell, sft_cell, train_cell
+from gamekeeper.studies.cells import Cell, Lesson, eval_cell, pretrain_cell, sft_cell, train_cell
 from gamekeeper.studies.grid import Event, Task, run_grid
 from gamekeeper.studies.perform import perform
 from gamekeeper.studies.pool import Pool, ending, threads_for
@@ -110,6 +110,31 @@ def test_a_matched_student_stops_early(base: Path, tmp_path: Path) -> None:
     record = perform(task_of(sft_cell("s", lesson, EVAL, str(base), 0), tmp_path), 1, lambda _: None)
     if "er" in record["final"]["metrics"]:
         assert [s for s, _ in record["curves"]["er"]] == [0, 1]
+
+
+def test_a_base_of_another_size_is_made_and_trained_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from gamekeeper.studies import pretraining
+
+    monkeypatch.setattr(pretraining, "TOKENIZER_DOCUMENTS", 40)
+    sizes = {"vocab": 300, "width": 32, "layers": 1, "heads": 2, "kv_heads": 1, "head_width": 16, "ffn": 48}
+    made = pretrain_cell("base", sizes, 2)
+    shares: list[float] = []
+    record = perform(task_of(made, tmp_path / "base"), 1, shares.append)
+    assert shares == [0.5, 1.0]
+    assert record["config"] == {"sizes": sizes, "steps": 2, "seed": 0}
+    assert record["curves"]["loss"][0][0] == 1
+    # Half-made, it is begun anew; whole, it is not made again.
+    (tmp_path / "other" / "model").mkdir(parents=True)
+    (tmp_path / "other" / "model" / "tokenizer.json").write_text("{}")
+    again = perform(task_of(made, tmp_path / "other"), 1, shares.append)
+    assert again["curves"] == record["curves"]
+    assert perform(task_of(made, tmp_path / "base"), 1, shares.append)["curves"] == record["curves"]
+    assert len(shares) == 4
+    run = train_cell("t", RunConfig(game_of("compliance"), TRAIN, EVAL), made)
+    found = perform(
+        task_of(run, tmp_path / "run", **{made.address: str(tmp_path / "base" / "model")}), 1, shares.append
+    )
+    assert found["config"]["model"] == made.reference
 
 
 # Worker processes
