@@ -82,6 +82,11 @@ def test_a_checkpoint_that_is_gone_is_made_again_only_if_it_is_needed(tmp_path: 
         ("train", "tamper-flawed-seed0"),
         ("eval", "tamper-then-compliance-seed0"),
     ]
+    before = {p: p.read_bytes() for p in (tmp_path / "records").rglob("*.json")}
+    run_grid("transfer", cells(transfer.place(SCOPE)), Store(tmp_path), FakeExecutor())
+    after = {p: p.read_bytes() for p in (tmp_path / "records").rglob("*.json")}
+    assert before.items() <= after.items()
+    assert len(after) == len(before) + 2  # a cell that was made again keeps the record that it has
 
 
 def test_a_failure_is_recorded_and_the_others_go_on(tmp_path: Path) -> None:

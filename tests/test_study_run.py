@@ -184,7 +184,7 @@ def test_a_killed_worker_costs_its_cell_and_is_replaced(base: Path, tmp_path: Pa
 @pytest.mark.timeout(900)
 def test_workers_leave_when_the_grid_is_killed_and_the_next_call_goes_on(base: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "gamekeeper", "study", "emergence", *SMALL, "--model", str(base)]
-    command += ["--out", str(tmp_path), "--set", "train.steps=60", "--set", "train.checkpoint_every=2"]
+    command += ["--out", str(tmp_path), "--set", "train.steps=24", "--set", "train.checkpoint_every=2"]
     first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     saved = tmp_path / "cells"
     deadline = time.monotonic() + 500
@@ -193,13 +193,13 @@ def test_workers_leave_when_the_grid_is_killed_and_the_next_call_goes_on(base: P
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
     steps = max(int(p.name[5:]) for p in saved.glob("*/run/checkpoints/step-*"))
-    assert 0 < steps < 60
+    assert 0 < steps < 24
     time.sleep(2)  # the worker notices that the pipe has ended
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     records = sorted((tmp_path / "records" / "emergence").glob("compliance*.json"))
     assert len(records) == 2
-    assert len(json.loads(records[0].read_text())["curves"]["reward"]) == 60
+    assert len(json.loads(records[0].read_text())["curves"]["reward"]) == 24
 
 
 # The command line

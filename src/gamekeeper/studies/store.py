@@ -134,12 +134,17 @@ class Store:
         return self._found.get(address)
 
     def keep(self, study: str, cell: Cell, record: Record) -> None:
-        """Write the record of a finished cell; what it failed of before is forgotten."""
+        """Write the record of a finished cell; what it failed of before is forgotten.
+
+        A cell that was run again for its checkpoint alone keeps the record that it has.
+        """
+        self._failure(cell).unlink(missing_ok=True)
+        if cell.address in self._found:
+            return
         path = self.records / study / f"{cell.name}.json"
         whole = rounded({"format": FORMAT, "kind": cell.kind, "label": cell.label, "address": cell.address, **record})
         write_json(path, whole)
         self._found[cell.address] = {**whole, "path": str(path)}
-        self._failure(cell).unlink(missing_ok=True)
 
     def fail(self, cell: Cell, error: str) -> None:
         write_json(self._failure(cell), {"label": cell.label, "address": cell.address, "error": error})
