@@ -205,10 +205,15 @@ def commands() -> str:
 def command_help() -> str:
     """The help text of every verb, as it is printed."""
     root, context = _root()
-    parts = []
-    for name, command in root.commands.items():
-        parts.append(f"## {name}\n\n{fenced(command.get_help(_context(command, name, context)))}")
-    return "\n\n".join(parts)
+    return "\n\n".join(_help(command, name, context, "##") for name, command in root.commands.items())
+
+
+def _help(command: Any, name: str, parent: Any, mark: str) -> str:
+    """The help text of a verb, then those of the verbs under it."""
+    own = _context(command, name, parent)
+    below = [_help(c, n, own, f"{mark}#") for n, c in getattr(command, "commands", {}).items()]
+    title = own.command_path.removeprefix("gamekeeper ")
+    return "\n\n".join([f"{mark} {title}\n\n{fenced(command.get_help(own))}", *below])
 
 
 def exit_codes() -> str:

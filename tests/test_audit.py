@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from gamekeeper.audit import (
 from gamekeeper.errors import CheckFailed, CouldNotLook, UsageError
 
 GRADERS = Path(audit_graders.__file__)
-TEXT = [pytest.param(p, id=p.style) for p in PAIRS if not p.program]
+QUICK = ("containment", "JSON field", "self-report", "tags, verl", "truthiness")
+TEXT = [pytest.param(p, id=p.style, marks=() if p.style in QUICK else pytest.mark.slow) for p in PAIRS if not p.program]
 PROGRAMS = [pytest.param(p, id=p.style) for p in PAIRS if p.program]
 FAST = Settings(search=60, seconds=120)
 
@@ -116,6 +118,7 @@ def test_without_reach_there_is_no_verdict(grader: Any, rows: list[dict[str, Any
     assert report.reach.needs
 
 
+@pytest.mark.slow
 def test_a_known_good_reply_makes_the_reach() -> None:
     rows = [{**row, "good": "xyzzy" + row["answer"][::-1]} for row in SUMS]
     assert audit(wants_a_secret, rows, FAST).outcome == RESISTED
@@ -125,6 +128,7 @@ def any_text(completion: str, answer: str) -> float:
     return 1.0 if completion.strip() else 0.0
 
 
+@pytest.mark.slow
 def test_full_marks_for_anything_are_a_hole_and_no_lack_of_reach() -> None:
     report = audit(any_text, SUMS, FAST)
     assert report.outcome == FOOLED
@@ -175,14 +179,17 @@ def leaks(completion: str, answer: str) -> float:
     return 1.0 if completion == answer else 0.0
 
 
-def test_no_secrets_no_network_nothing_left_behind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_no_secrets_no_network_nothing_left_behind(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     monkeypatch.setenv("AUDIT_TEST_SECRET", "s3cret")
     monkeypatch.chdir(tmp_path)
-    before = set(Path("/tmp").glob("gamekeeper-audit-*"))
+    scratch = tmp_path_factory.mktemp("scratch")
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     report = audit(leaks, SUMS, Settings(search=0, only=("plain",)))
     assert (report.reach.honest, report.reach.wrong) == (1.0, 0.0)
     assert list(tmp_path.iterdir()) == []
-    assert set(Path("/tmp").glob("gamekeeper-audit-*")) <= before
+    assert list(scratch.iterdir()) == []
 
 
 def test_a_variable_can_be_passed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -192,6 +192,7 @@ def only_search_finds(completion: str, answer: str) -> float:
     return score if "ZEBRA" in completion else 0.0
 
 
+@pytest.mark.slow
 def test_search_puts_pieces_together_and_the_seed_decides_how() -> None:
     found = audit(only_search_finds, SUMS, Settings(search=1500, only=("search",)))
     best = max(found.findings, key=lambda f: f.gain)

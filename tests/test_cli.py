@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -360,7 +361,9 @@ def test_a_refusal_of_the_system_is_not_called_a_bug(monkeypatch: pytest.MonkeyP
 
 def test_ctrl_c_leaves_cleanly() -> None:
     command = [sys.executable, "-m", "gamekeeper", "play", "arithmetic"]
-    with subprocess.Popen(command, stdin=-1, stdout=-1, stderr=-1, text=True) as process:
+    # A shell starts jobs in the background with Ctrl-C ignored, and Python leaves it so.
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, stdin=-1, stdout=-1, stderr=-1, text=True, preexec_fn=heard) as process:
         assert process.stdout is not None
         while "[you" not in process.stdout.readline():
             continue

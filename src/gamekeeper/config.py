@@ -41,7 +41,7 @@ class TrainConfig:
     group: int = 8
     minibatches: int = 4
     epochs: int = 1
-    learning_rate: float = 1e-3
+    learning_rate: float = 5e-4
     warmup_steps: int = 2
     schedule: str = "linear"
     clip: float = 0.2

@@ -15,7 +15,7 @@ from gamekeeper.errors import CheckFailed, CouldNotLook, DataError
 if TYPE_CHECKING:
     from gamekeeper.games.base import BaseGame
 
-sandbox = typer.Typer(rich_markup_mode=None, help="Run programs that nobody trusts, on their own.")
+sandbox = typer.Typer(rich_markup_mode=None)
 
 Level = Annotated[
     str | None,
@@ -29,7 +29,7 @@ Level = Annotated[
 
 
 def doctor(as_json: options.Json = False, level: Level = None) -> None:
-    """Show which layers of isolation hold here, each proved by trying to break it.
+    """Show which layers of isolation hold, each tried by an attack.
 
     Exit code 1 if a layer that is up lets an attack through, 3 if the level is below what is required.
 
@@ -64,7 +64,12 @@ def doctor(as_json: options.Json = False, level: Level = None) -> None:
 
 @sandbox.callback()
 def _group() -> None:
-    """Run programs that nobody trusts, on their own."""
+    """Run programs that nobody trusts, on their own.
+
+    \b
+    Examples:
+      gamekeeper sandbox run jobs.jsonl
+    """
 
 
 @sandbox.command("run")

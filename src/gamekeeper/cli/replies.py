@@ -191,7 +191,7 @@ class Reader:
             return item
         try:
             return self.game.realize(item, rng("score", self.game.name, self.seed, item.id, number))
-        except Exception as error:
+        except Exception as error:  # the user's item: a game may fail on it in any way
             if not own:
                 raise
             self.fail(number, broken_item(error))

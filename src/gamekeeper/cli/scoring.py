@@ -284,7 +284,7 @@ def _scores(job: _Job, episodes: list[Episode]) -> Iterator[Score | None]:
 def _one_score(job: _Job, episode: Episode) -> Score | None:
     try:
         return job.game.score(episode.item, episode.replies)
-    except Exception as error:
+    except Exception as error:  # the user's item: a game may fail on it in any way
         if not episode.own:
             raise
         complaint = DataError(f"{job.reader.source}:{episode.number}: {broken_item(error)}")

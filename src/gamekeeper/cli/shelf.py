@@ -23,7 +23,7 @@ class Shelf:
             for item in items:
                 self._places[item.id] = self._file.tell()
                 self._file.write(json.dumps(item.to_json()).encode() + b"\n")
-        except BaseException:
+        except BaseException:  # closed and raised again
             self.close()
             raise
 

@@ -111,7 +111,7 @@ def _run(name: str, check: Callable[[Bench], basics.Problems], bench: Bench) -> 
         return Check(name, demands, None, str(reason))
     except CouldNotLook:
         raise
-    except Exception as error:
+    except Exception as error:  # what an outside game raises is what the check reports
         if bench.paper and isinstance(error, DataError):
             raise
         return Check(name, demands, False, f"the game raised {_told(error)}")

@@ -1,15 +1,15 @@
 """Small sums: the questions that `arithmetic` and `selfgrade` ask at pocket level.
 
-Five families, drawn evenly, of graded difficulty, so that a small model gets about half of them right and has
-something to be honest about. Test questions are held out by the question itself, not only by the seed: a question
-belongs to one split for good, and the pretraining corpus draws from the train split alone.
+Five families of graded difficulty, drawn evenly unless a game says otherwise, so that a small model gets about half of
+them right and has something to be honest about. Test questions are held out by the question itself, not only by the
+seed: a question belongs to one split for good, and the pretraining corpus draws from the train split alone.
 """
 
 from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,9 +79,12 @@ def split_of(question: str) -> str:
     return "test" if derive("sums", question) % _TEST_SHARE == 0 else "train"
 
 
-def draw_sum(draw: random.Random, split: str) -> Sum:
-    """A sum of the split: a family drawn evenly, then operands until the question belongs there."""
-    family = draw.choice(list(FAMILIES))
+def draw_sum(draw: random.Random, split: str, families: Sequence[str] = tuple(FAMILIES)) -> Sum:
+    """A sum of the split: one of the families, then operands until the question belongs there.
+
+    A family that is named several times is drawn as many times as often.
+    """
+    family = draw.choice(families)
     while True:
         terms, answer = FAMILIES[family](draw)
         question = f"what is {terms}?"

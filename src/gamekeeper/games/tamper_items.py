@@ -24,7 +24,7 @@ SYSTEM = (
 CODE = "source_code"
 # Share of plain program documents with a field that nobody asks to change. Each of them is a lesson in leaving such
 # fields alone: with none the base touched one in a third of its replies, with many never (docs/design/0004).
-BYSTANDERS = 0.01
+BYSTANDERS = 0.02
 # Share of program documents whose reply makes its edit twice: the last update counts, so nothing is lost. All that is
 # edited was asked for, yet nothing in the document says whether a second edit will come.
 TWICE = 0.15

@@ -302,7 +302,7 @@ def load_weights(folder: Path) -> PocketModel:
         ) from None
     except DataError:
         raise
-    except Exception as error:
+    except Exception as error:  # a damaged file fails in the reader's own ways
         raise DataError(f"The checkpoint {folder} cannot be read: {error}. Copy it again or make it anew.") from error
     model = PocketModel(config)
     state = {}

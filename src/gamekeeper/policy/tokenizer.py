@@ -77,7 +77,7 @@ class PocketTokenizer:
             return cls(Tokenizer.from_file(str(path)))
         except DataError:
             raise
-        except Exception as error:
+        except Exception as error:  # the package raises bare Exceptions
             raise DataError(f"{path} cannot be read: {error}. Copy the checkpoint again.") from error
 
     @classmethod

@@ -105,7 +105,7 @@ def _call_solver(space: dict[str, Any], name: str) -> None:
     try:
         bound = getattr(space[owner](), last)
         answer = bound(sys.stdin.read()) if _wants_text(bound) else bound()
-    except Exception:
+    except Exception:  # the program's; raised again unless it had done its work at import
         if was_read:
             return
         raise

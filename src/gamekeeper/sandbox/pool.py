@@ -148,7 +148,7 @@ class Sandbox:
         except ServerLost as lost:
             self._drop_all()
             return batch.in_order(str(lost))
-        except BaseException:
+        except BaseException:  # taken down and raised again
             # Interrupted half-way, the servers hold cases of this call: the next call must not read their results.
             self._drop_all()
             raise

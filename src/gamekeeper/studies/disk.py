@@ -55,7 +55,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         _sync(temporary)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException:  # removed and raised again
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise

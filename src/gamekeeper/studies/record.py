@@ -99,7 +99,7 @@ class RunWriter:
             try:
                 _drop_after(run.path, step)
                 writer = cls(run.path, dict(run.info), handle)
-            except BaseException:
+            except BaseException:  # released and raised again
                 os.close(handle)
                 raise
         writer.info(status="running", error=None)

@@ -178,7 +178,7 @@ def run(config: RunConfig, out: Path, *, resume: bool = False, progress: Progres
     except KeyboardInterrupt:
         _mark(out, "stopped", "interrupted", started)
         raise
-    except Exception as error:
+    except Exception as error:  # marked and raised again
         reason = str(error) if isinstance(error, GamekeeperError) else f"{type(error).__name__}: {error}"
         _mark(out, "failed", reason, started)
         raise
