@@ -17,6 +17,7 @@ BARS = {
     "emergence_s": 90.0,
     "fresh": 15.0,
     "fork": 1.0,
+    "cell_s": 2.0,
 }
 NAMES = {"native": "gamekeeper", "trl": "TRL", "trl_tuned": "TRL, allocator tuned as ours"}
 
@@ -213,6 +214,22 @@ def sandbox(found: Record, record: Record) -> Iterator[str]:
         yield verdict(f"{kind}: {plain:.1f} times as fast as a plain fork", plain >= BARS["fork"], "1 times")
 
 
+def grid(found: Record, record: Record) -> Iterator[str]:
+    yield "## A grid of cells"
+    yield (
+        f"{found['cells']} short runs ({found['steps']} steps of compliance) as a study runs them, one thread a "
+        "worker. What no cell accounts for is the grid's own: starting a worker, loading torch, writing records."
+    )
+    rows = [
+        [name, f"{found[key]['whole_s']:.1f}", f"{found[key]['cells_s']:.1f}"]
+        for key, name in (("one", "one worker"), ("two", "two workers"))
+    ]
+    yield table(["", "seconds in all", "seconds of the cells, added"], rows)
+    cost = found["overhead_s"]
+    yield verdict(f"{cost:.2f} s of overhead a cell", cost <= BARS["cell_s"], f"{BARS['cell_s']:g} s at most")
+    yield f"Two workers do the work of {2 * found['efficiency']:.2f}."
+
+
 def over(found: Record, slow: str, fast: str) -> float:
     """How many times as fast, round by round."""
     return median(a / b for a, b in zip(found[slow], found[fast], strict=True))
@@ -241,6 +258,7 @@ SECTIONS: dict[str, Callable[[Record, Record], Iterator[str]]] = {
         "full",
     ),
     "emergence": emergence,
+    "grid": grid,
     "rouge": rouge,
     "scoring": scoring,
     "sandbox": sandbox,

@@ -144,6 +144,10 @@ def measure_sandbox(args: argparse.Namespace) -> dict[str, Any]:
     return call(HERE, "sandbox.py", threads=1)
 
 
+def measure_grid(args: argparse.Namespace) -> dict[str, Any]:
+    return call(HERE, "grid.py", threads=1)
+
+
 SECTIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "peak": measure_peak,
     "start": measure_start,
@@ -153,6 +157,7 @@ SECTIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "full": measure_full,
     "tamper": measure_tamper,
     "emergence": measure_emergence,
+    "grid": measure_grid,
 }
 
 

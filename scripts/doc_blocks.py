@@ -10,7 +10,7 @@ import sys
 import textwrap
 import tomllib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -366,18 +366,36 @@ def commit_of(about: dict[str, Any]) -> str:
     return f"`{sha[:12]}` {changes}".rstrip()
 
 
-def emergence(part: str) -> str:
-    """The table of the emergence grid, or the definitions that it rests on."""
-    from gamekeeper.studies import emergence as grid
+def studies() -> str:
+    """All studies: what each asks, what it runs, and what it takes where nothing is finished yet."""
+    from gamekeeper.studies.catalogue import STUDIES, study_of
+    from gamekeeper.studies.cells import closure
+    from gamekeeper.studies.grid import expected_seconds
+    from gamekeeper.studies.scope import SIZES
 
-    found = grid.load_records(RECORDS / "emergence")
-    if not found:
+    rows = []
+    for found in map(study_of, STUDIES):
+        placed = found.place(replace(SIZES["pocket"], games=found.games, seeds=found.seeds))
+        cells = closure(p.cell for p in placed)
+        minutes = f"{sum(map(expected_seconds, cells)) / 60 / 2:.0f}"
+        seeds = f"{found.seeds[0]} to {found.seeds[-1]}"
+        rows.append([f"[`{found.name}`](#{found.name})", found.question, found.how, seeds, str(len(cells)), minutes])
+    return table(["study", "question", "what is run", "seeds", "cells", "minutes"], rows)
+
+
+def study(name: str) -> str:
+    """A study's answer, from its records."""
+    from gamekeeper.report.study_text import markdown
+    from gamekeeper.studies.catalogue import study_of
+    from gamekeeper.studies.store import read_results
+
+    if not any((RECORDS / name).glob("*.json")):
         return NO_RECORD
-    return {"table": grid.table, "definitions": grid.definitions}[part](found)
+    return markdown(study_of(name).answer(read_results(RECORDS, name)))
 
 
 _PARITY = (parity, parity_files, parity_undecidable)
-_RECORDED = (record, emergence, adapters, backends, *_PARITY)
+_RECORDED = (record, studies, study, adapters, backends, *_PARITY)
 _TRAINERS = (trl_settings, preset)
 _ALL = (games, game, item, scripts, commands, command_help, exit_codes, metrics, settings, *_TRAINERS, *_RECORDED)
 BLOCKS: dict[str, Callable[..., str]] = {f.__name__.replace("_", "-"): f for f in _ALL}

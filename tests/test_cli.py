@@ -35,6 +35,7 @@ VERBS = (
     "eval",
     "serve",
     "openenv",
+    "study",
     "audit",
     "report",
     "pretrain",

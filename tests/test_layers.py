@@ -21,6 +21,8 @@ LOW = {"types", "errors", "seeds", "metrics"}
 FOUNDATIONS = LOW | {"registry", "config"}
 # A run's directory (one public module and the two that it is made of), and the landmarks that are read off it.
 RECORD = {"studies.record", "studies.rollouts", "studies.disk", "studies.dynamics"}
+# What a study found, as plain data, and the arithmetic of its intervals.
+FINDINGS = {"studies.findings", "studies.stats"}
 BELOW_STUDIES = FOUNDATIONS | {"rewards", "sandbox", "games", "policy", "train", "audit", "monitor"}
 EVERYTHING = {"*"}
 
@@ -49,7 +51,9 @@ ALLOWED: dict[str, set[str]] = {
     "studies.rollouts": FOUNDATIONS | RECORD,
     "studies.disk": FOUNDATIONS,
     "studies.dynamics": FOUNDATIONS | RECORD,
-    "report": FOUNDATIONS | RECORD,
+    "studies.findings": FOUNDATIONS | FINDINGS,
+    "studies.stats": FOUNDATIONS,
+    "report": FOUNDATIONS | RECORD | FINDINGS,
     "adapters": FOUNDATIONS | {"games", "rewards"},
     "adapters.verl.check": FOUNDATIONS | {"adapters", "train"},  # compares verl's advantages with the native trainer's
     "adapters.trl": BELOW_STUDIES | {"adapters", "studies"},  # a backend: it writes what the runner writes

@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gamekeeper.studies.stats import over_clusters, over_seeds, t95
+from gamekeeper.studies.stats import (
+    falling_fit,
+    half_life,
+    holm,
+    over_clusters,
+    over_seeds,
+    p_value,
+    paired,
+    t95,
+    t_tails,
+    threshold,
+)
 
 VALUES = st.floats(-100, 100)
 
@@ -62,3 +73,80 @@ def test_a_statistic_that_a_deletion_leaves_undefined_has_no_interval() -> None:
 
     assert over_clusters([[1.0], [-1.0], [-2.0]], positives) == {}
     assert "m" in over_clusters([[1.0], [2.0], [-2.0]], positives)
+
+
+# Comparisons, half-lives, thresholds
+
+
+@given(st.floats(-40, 40), st.integers(1, 200))
+def test_tails_of_t_agree_with_scipy(t: float, freedom: int) -> None:
+    from scipy import stats
+
+    assert t_tails(t, freedom) == pytest.approx(2 * stats.t.sf(abs(t), freedom), rel=1e-9, abs=1e-300)
+
+
+@given(st.lists(st.integers(-1000, 1000), min_size=2, max_size=20), st.integers(-1000, 1000))
+def test_p_and_pairs_agree_with_scipy(values: list[int], shift: int) -> None:
+    from scipy import stats
+
+    before = [float(shift + (i * 37) % 11) for i in range(len(values))]
+    after = [b + v for b, v in zip(before, values, strict=True)]
+    if len(set(values)) == 1:
+        assert p_value([float(v) for v in values]) == (0.0 if values[0] else 1.0)
+        return
+    oracle = stats.ttest_rel(after, before)
+    assert p_value([a - b for a, b in zip(after, before, strict=True)]) == pytest.approx(oracle.pvalue, rel=1e-7)
+    found = paired(after, before)
+    assert found is not None
+    interval = oracle.confidence_interval(0.95)
+    assert found.interval == pytest.approx((interval.low, interval.high), rel=1e-5, abs=1e-5)
+
+
+def test_one_value_has_no_p() -> None:
+    assert p_value([0.3]) is None
+    assert p_value([]) is None
+
+
+def test_holm_by_hand() -> None:
+    # Sorted: .01 x 4, .02 x 3 = .06, .03 x 2 = .06, .5 x 1; unknown ones are not counted among them.
+    assert holm([0.03, 0.01, None, 0.02, 0.5]) == [
+        pytest.approx(v) if v else None for v in (0.06, 0.04, None, 0.06, 0.5)
+    ]
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(0, 1)), max_size=12))
+def test_holm_never_lowers_a_p_and_keeps_their_order(values: list[float | None]) -> None:
+    found = holm(values)
+    pairs = [(p, q) for p, q in zip(values, found, strict=True) if p is not None and q is not None]
+    assert len(pairs) == sum(v is not None for v in values)
+    assert all(p <= q <= 1 for p, q in pairs)
+    assert [q for _, q in sorted(pairs)] == sorted(q for _, q in pairs)
+
+
+def test_half_life_by_hand() -> None:
+    assert half_life([(0, 0.8), (10, 0.6), (20, 0.2)]) == pytest.approx(15)
+    assert half_life([(0, 0.8), (10, 0.5)]) is None
+    assert half_life([(0, 0.0), (1, 0.0)]) is None
+    assert half_life([]) is None
+    assert half_life([(0, 1.0), (5, 0.5), (9, 0.9)]) == 5
+
+
+@given(st.floats(0.01, 5), st.floats(0.1, 1))
+def test_half_life_of_a_decay_is_its_own(rate: float, start: float) -> None:
+    series = [(t / 50, start * math.exp(-rate * t / 50)) for t in range(5000)]
+    assert half_life(series) == pytest.approx(math.log(2) / rate, rel=1e-2, abs=2e-2)
+
+
+@given(st.lists(st.floats(-10, 10), min_size=1, max_size=40))
+def test_the_falling_fit_agrees_with_scipy(values: list[float]) -> None:
+    from scipy.optimize import isotonic_regression
+
+    assert falling_fit(values) == pytest.approx(list(isotonic_regression(values, increasing=False).x), abs=1e-9)
+
+
+def test_a_threshold_by_hand_and_none_without_a_crossing() -> None:
+    assert threshold([(0.2, 0.0), (0.0, 1.0), (0.1, 1.0)]) == pytest.approx(0.15)
+    # A dip that the next point takes back is no threshold: the fit pools .4 and .9 to .65.
+    assert threshold([(0.0, 1.0), (0.1, 0.4), (0.2, 0.9), (0.3, 0.35)]) == pytest.approx(0.25)
+    assert threshold([(0.0, 0.4), (0.3, 0.1)]) is None
+    assert threshold([(0.0, 0.9), (0.3, 0.8)]) is None

@@ -105,6 +105,30 @@ class EvalConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SftConfig:
+    """Supervised fine-tuning on conversations. samples: how many are asked for; epochs: how often each is seen.
+
+    measure_every: steps between measurements of the student; 0 measures it at both ends only."""
+
+    samples: int = 2048
+    epochs: int = 2
+    tokens_per_batch: int = 2048
+    learning_rate: float = 1e-3
+    warmup_steps: int = 10
+    max_grad_norm: float = 1.0
+    measure_every: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("samples", "epochs", "tokens_per_batch"):
+            _at_least(self, name, 1)
+        for name in ("warmup_steps", "measure_every"):
+            _at_least(self, name, 0)
+        for name in ("learning_rate", "max_grad_norm"):
+            if not getattr(self, name) > 0:
+                raise UsageError(f"sft.{name} must be above 0, got {getattr(self, name)}.")
+
+
+@dataclass(frozen=True, slots=True)
 class RunConfig:
     """One training run. model: "pocket" for the shipped checkpoint, or a path to one in the same format."""
 

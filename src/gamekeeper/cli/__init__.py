@@ -4,7 +4,7 @@ application  the verbs together, and what becomes of an error   console   how te
 options      what several verbs share                           progress  the bar of a long job
 playing      list, play, items      checking  check             scoring   score (replies: reading its file)
 training     run, eval, pretrain    reporting report            creating  new-game
-auditing     audit
+auditing     audit                  studying  study
 """
 
 from __future__ import annotations

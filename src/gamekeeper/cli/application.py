@@ -27,6 +27,7 @@ from gamekeeper.cli import (
     reporting,
     scoring,
     serving,
+    studying,
     training,
 )
 from gamekeeper.errors import GamekeeperError
@@ -141,6 +142,7 @@ app.command("run")(training.run)
 app.command("eval")(measuring.evaluate)
 app.command("serve")(serving.serve)
 app.command("openenv")(environments.serve_env)
+app.command("study")(studying.study)
 app.command("audit")(auditing.audit)
 app.command("report")(reporting.report)
 app.add_typer(exporting.export, name="export")

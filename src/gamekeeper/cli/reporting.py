@@ -1,4 +1,4 @@
-"""`report`: one page for one run, or for several compared."""
+"""`report`: one page for one run, for several compared, or for a study."""
 
 from __future__ import annotations
 
@@ -13,15 +13,19 @@ from gamekeeper.errors import RunError
 
 def report(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Run directories, or folders of them.", show_default=False)
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Run directories, folders of them, or one study.", show_default=False),
     ],
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Default: report.html beside the runs.", show_default=False)
     ] = None,
+    records: Annotated[Path, typer.Option(metavar="DIR", help="Of a study: where its records are.")] = Path(
+        "runs/studies/records"
+    ),
     show: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Write a report of runs as one HTML page.
+    """Write a report of runs, or of a study, as one HTML page.
 
     The page needs no network. Several runs are compared.
 
@@ -29,13 +33,41 @@ def report(
     Examples:
       gamekeeper report runs/tamper-both-seed0 --open
       gamekeeper report runs/a runs/b --out compared.html
+      gamekeeper report emergence
+      gamekeeper report transfer --records docs/records
     """
     from gamekeeper.report import write_report
+
+    if len(runs) == 1 and _is_study(runs[0]):
+        _study(str(runs[0]), records, out, show, as_json)
+        return
 
     found = [run for folder in runs for run in _runs_in(folder)]
     path = Path(write_report(found, out or _beside(runs)))
     if as_json:
         console.print_json({"report": str(path), "runs": [str(r) for r in found]})
+    else:
+        console.out(f"report: {path}")
+    if show:
+        _open(path)
+
+
+def _is_study(name: Path) -> bool:
+    """A study is meant unless a folder of that name is there."""
+    from gamekeeper.studies.catalogue import STUDIES
+
+    return str(name) in STUDIES and not name.exists()
+
+
+def _study(name: str, records: Path, out: Path | None, show: bool, as_json: bool) -> None:
+    from gamekeeper.report.study import write_study
+    from gamekeeper.studies.catalogue import study_of
+    from gamekeeper.studies.store import read_results
+
+    found = study_of(name).answer(read_results(records, name))
+    path = write_study(found, out or records.parent / f"{name}.html")
+    if as_json:
+        console.print_json({"report": str(path), "study": name})
     else:
         console.out(f"report: {path}")
     if show:

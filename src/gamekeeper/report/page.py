@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gamekeeper import __version__
 from gamekeeper.errors import RunError, UsageError
@@ -22,6 +22,9 @@ from gamekeeper.report.text import count, label, number, visible
 from gamekeeper.report.verdict import parted, sentence, verdict
 from gamekeeper.report.view import Side, headline_curves, more_metrics, sides
 from gamekeeper.studies.disk import disk_errors, write_atomic
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 _HERE = Path(__file__).parent
 # Beyond this many steps the page does without values to read off.
@@ -46,7 +49,7 @@ def write_report(runs: Sequence[str | Path], out: str | Path, most: int = MOST) 
 
 def headline_svg(runs: Sequence[str | Path]) -> str:
     """The headline figure of these runs as a standalone SVG file."""
-    return figures.headline_svg(_read(runs), _asset("figure.css"))
+    return figures.headline_svg(_read(runs), asset("figure.css"))
 
 
 def _read(runs: Sequence[str | Path]) -> list[Side]:
@@ -58,18 +61,23 @@ def _read(runs: Sequence[str | Path]) -> list[Side]:
 
 
 @cache
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """A file that lies beside this one."""
     return (_HERE / name).read_text(encoding="utf-8")
 
 
 def render(all_sides: Sequence[Side], most: int = MOST) -> str:
     """The page as text."""
+    return environment().get_template("page.html").render(_context(all_sides, most))
+
+
+def environment() -> Environment:
+    """Templates that escape whatever they print."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(
+    return Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, finalize=_shown_whole
     )
-    return environment.get_template("page.html").render(_context(all_sides, most))
 
 
 def _shown_whole(value: Any) -> Any:
@@ -80,10 +88,10 @@ def _shown_whole(value: Any) -> Any:
 def _context(all_sides: Sequence[Side], most: int) -> dict[str, Any]:
     from markupsafe import Markup
 
-    css, script = _asset("page.css") + _asset("figure.css"), _asset("page.js")
+    css, script = asset("page.css") + asset("figure.css"), asset("page.js")
     shown = [_side(i, s, len(all_sides) > 1) for i, s in enumerate(all_sides)]
     return {
-        "policy": _policy(css, script),
+        "policy": policy(css, script),
         "css": Markup(css),
         "script": Markup(script),
         "version": __version__,
@@ -106,9 +114,10 @@ def _context(all_sides: Sequence[Side], most: int) -> dict[str, Any]:
     }
 
 
-def _policy(css: str, script: str) -> str:
-    style, code = _hash(css), _hash(script)
-    return f"default-src 'none'; style-src '{style}'; script-src '{code}'; base-uri 'none'; form-action 'none'"
+def policy(css: str, script: str | None = None) -> str:
+    """A content security policy that allows exactly this stylesheet and this script."""
+    code = f"script-src '{_hash(script)}'; " if script is not None else ""
+    return f"default-src 'none'; style-src '{_hash(css)}'; {code}base-uri 'none'; form-action 'none'"
 
 
 def _hash(text: str) -> str:

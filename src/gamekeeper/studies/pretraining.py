@@ -55,9 +55,11 @@ def pretrain(
     threads: int = 0,
     resume: bool = False,
     progress: Callable[[Mapping[str, Any]], None] | None = None,
+    sizes: Mapping[str, int] | None = None,
 ) -> Path:
     """Train tokenizer and model from nothing into the folder `out` (Hugging Face format); returns `out`.
 
+    sizes: fields of `ModelConfig` that differ from the shipped model's.
     Interrupted, it goes on with `resume` from the last saved step, on the same batches. Raises RunError when `out`
     holds a checkpoint already, or none to resume.
     """
@@ -73,8 +75,9 @@ def pretrain(
     settle_threads(threads)
     config = PretrainConfig() if steps is None else replace(PretrainConfig(), steps=steps)
     sources = corpus_sources()
-    tokenizer = _tokenizer(out, sources, seed, ModelConfig().vocab, resume)
-    trainer = Pretrainer(fresh_model(PocketModel(ModelConfig()), seed), config)
+    shape = ModelConfig(**(sizes or {}))
+    tokenizer = _tokenizer(out, sources, seed, shape.vocab, resume)
+    trainer = Pretrainer(fresh_model(PocketModel(shape), seed), config)
     trainer.model.use_precision(settle_precision("auto"))
     losses = _load_state(trainer, out / _STATE) if resume else {}
     feed = Feed(
@@ -91,12 +94,18 @@ def pretrain(
         "mixture": dict(MIXTURE),
         "seed": seed,
         "config": asdict(config),
+        "sizes": asdict(shape),
         "precision": "bf16" if trainer.model.bf16 else "fp32",
         "documents": feed.documents,
         "loss": {step: round(loss, 4) for step, loss in losses.items() if step % LOSS_EVERY == 0 or step == 1},
     }
     _finish(out, PocketPolicy(trainer.model, tokenizer), about)
     return out
+
+
+def to_resume(out: Path) -> bool:
+    """Whether a folder holds an interrupted pretraining that has saved its state."""
+    return (out / _STATE).exists()
 
 
 def _check_folder(out: Path, resume: bool) -> None:

@@ -252,26 +252,30 @@ def _open_record(config: RunConfig, game: BaseGame, trainer: Trainer, out: Path,
 
     if resume:
         return RunWriter.resume(out, restore(trainer, out / "checkpoints"))
-    machine = {"device": "cpu", "threads": config.train.threads, "versions": _versions()}
+    machine = {"device": "cpu", "threads": config.train.threads, "versions": versions()}
     return RunWriter.create(out, config, game.own_metrics, **run_info(game, config.seed), **machine)
 
 
 def run_info(game: BaseGame, seed: int) -> dict[str, Any]:
     """What run.json says of a run from its start, whoever trains: the game, the seed, the command, the commit."""
-    about = {
+    return {
+        "game": about(game),
+        "seed": seed,
+        "command": shlex.join(["gamekeeper", *sys.argv[1:]]) if Path(sys.argv[0]).stem in _PROGRAM else None,
+        "interval": INTERVAL_NOTE,
+        "commit": commit(),
+    }
+
+
+def about(game: BaseGame) -> dict[str, Any]:
+    """What a record says of its game."""
+    return {
         "name": game.name,
         "level": game.level,
         "arm": arm_name(game),
         "question": game.question,
         "emergence": game.emergence,
         "bar": game.bar,
-    }
-    return {
-        "game": about,
-        "seed": seed,
-        "command": shlex.join(["gamekeeper", *sys.argv[1:]]) if Path(sys.argv[0]).stem in _PROGRAM else None,
-        "interval": INTERVAL_NOTE,
-        "commit": commit(),
     }
 
 
@@ -282,7 +286,8 @@ def arm_name(game: BaseGame) -> str:
     return "secure" if game.patches == game.arm("secure") else ",".join(sorted(game.patches))
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Versions of what numbers depend on besides this package."""
     from importlib.metadata import version
 
     return {name: version(name) for name in ("torch", "tokenizers", "numpy")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -75,3 +76,114 @@ def _jackknife(value: float, parts: Sequence[float | None]) -> Interval:
     mean = math.fsum(known) / n
     error = math.sqrt((n - 1) / n * math.fsum((p - mean) ** 2 for p in known))
     return value - t95(n - 1) * error, value + t95(n - 1) * error
+
+
+# Comparisons
+
+
+def paired(after: Sequence[float], before: Sequence[float]) -> Estimate | None:
+    """Mean difference, after minus before, of values that belong together pair by pair (the same seed, say)."""
+    return over_seeds([a - b for a, b in zip(after, before, strict=True)])
+
+
+def p_value(values: Sequence[float]) -> float | None:
+    """Two-sided p of Student's t test that the mean of independent values is 0; None of fewer than two.
+
+    Values that are all equal leave no doubt that the test could weigh: p is 0, or 1 if they are 0.
+    """
+    n = len(values)
+    if n < 2:
+        return None
+    mean = math.fsum(values) / n
+    error = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1) / n)
+    if error <= 1e-12 * max(1.0, abs(mean)):
+        return 0.0 if abs(mean) > 1e-12 else 1.0
+    return t_tails(mean / error, n - 1)
+
+
+def t_tails(t: float, freedom: int) -> float:
+    """P(|T| >= |t|) of Student's t, by the regularised incomplete beta function."""
+    if t * t < 1:  # near 0 the share below is what keeps its digits
+        return 1.0 - _beta_share(t * t / (freedom + t * t), 0.5, freedom / 2)
+    return _beta_share(freedom / (freedom + t * t), freedom / 2, 0.5)
+
+
+def _beta_share(x: float, a: float, b: float) -> float:
+    if x <= 0.0 or x >= 1.0:
+        return min(1.0, max(0.0, x))
+    # The continued fraction converges fast below this point; above it, the mirror image does.
+    if x > (a + 1) / (a + b + 2):
+        return 1.0 - _beta_share(1.0 - x, b, a)
+    scale = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
+    return math.exp(scale) / a * _beta_fraction(x, a, b)
+
+
+def _beta_fraction(x: float, a: float, b: float) -> float:
+    """The continued fraction of the incomplete beta function, by Lentz's method."""
+    tiny = 1e-300
+    c, d = 1.0, 1.0 / ((1.0 - (a + b) * x / (a + 1.0)) or tiny)
+    found = d
+    for m in range(1, 300):
+        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        for part in (even, odd):
+            d = 1.0 / ((1.0 + part * d) or tiny)
+            c = (1.0 + part / c) or tiny
+            found *= c * d
+        if abs(c * d - 1.0) < 1e-15:
+            break
+    return found
+
+
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """Holm's step-down correction over all p values that are known; unknown ones stay unknown."""
+    known = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
+    out: list[float | None] = [None] * len(p_values)
+    worst = 0.0
+    for rank, (p, i) in enumerate(known):
+        worst = max(worst, min(1.0, p * (len(known) - rank)))
+        out[i] = worst
+    return out
+
+
+# Curves and thresholds
+
+
+def half_life(series: Sequence[tuple[float, float]]) -> float | None:
+    """Where a curve first falls to half of its first value, by linear interpolation; None if it never does.
+
+    The first value must be above 0: of nothing there is no half.
+    """
+    if not series or series[0][1] <= 0:
+        return None
+    return crossing(series, series[0][1] / 2)
+
+
+def crossing(series: Sequence[tuple[float, float]], level: float) -> float | None:
+    """The first x at which a curve, joined by straight lines, comes down to a level; None if it never does."""
+    for (x0, y0), (x1, y1) in pairwise(series):
+        if y0 >= level >= y1 and y0 != y1:
+            return x0 + (y0 - level) / (y0 - y1) * (x1 - x0)
+    return None
+
+
+def falling_fit(values: Sequence[float]) -> list[float]:
+    """The non-increasing sequence nearest to the values by least squares (pool adjacent violators)."""
+    blocks: list[tuple[float, int]] = []
+    for value in values:
+        total, n = value, 1
+        while blocks and blocks[-1][0] / blocks[-1][1] < total / n:
+            before, many = blocks.pop()
+            total, n = total + before, n + many
+        blocks.append((total, n))
+    return [total / n for total, n in blocks for _ in range(n)]
+
+
+def threshold(points: Sequence[tuple[float, float]], level: float = 0.5) -> float | None:
+    """Where a dose drives a response below a level: the crossing of the falling fit to the points of one seed.
+
+    None if the fit stays on one side of the level.
+    """
+    ordered = sorted(points)
+    fitted = falling_fit([y for _, y in ordered])
+    return crossing([(x, y) for (x, _), y in zip(ordered, fitted, strict=True)], level)

@@ -1,0 +1,134 @@
+"""Catalysis: is a second exploit learnt faster, or further, by a policy that has learnt a first?
+
+From every flawed checkpoint of emergence, GRPO on every other flawed game, against fresh GRPO there.
+"""
+
+from __future__ import annotations
+
+from gamekeeper.registry import game_class
+from gamekeeper.studies import findings as f
+from gamekeeper.studies.dynamics import HOLD, domination
+from gamekeeper.studies.scope import Scope, Study, about_of, by_seed, differences, emergent, game_of, grpo, measure_of
+from gamekeeper.studies.stats import over_seeds
+from gamekeeper.studies.store import Placed, Result, Results
+
+FRESH = "base"
+
+
+def place(scope: Scope) -> list[Placed]:
+    out = []
+    for seed in scope.seeds:
+        runs = {game: emergent(scope, game, seed) for game in scope.games}
+        out += [Placed({"first": FRESH, "game": g, "seed": seed}, run) for g, run in runs.items()]
+        for first, start in runs.items():
+            for game in scope.games:
+                if game != first:
+                    cell = grpo(scope, f"{first}-then-{game}-seed{seed}", game_of(game), seed, start)
+                    out.append(Placed({"first": first, "game": game, "seed": seed}, cell))
+    return out
+
+
+def answer(results: Results) -> f.Findings:
+    games = sorted(results.values("game"))
+    pairs = [(first, game) for first in games for game in games if first != game]
+    final = {p: _final(results, *p) for p in pairs}
+    speed = {p: _speed(results, *p) for p in pairs}
+    claims = [
+        f.Claim(
+            f"{first}, then {game}: final {measure_of(game)} against fresh", *_said(first, game), final[first, game]
+        )
+        for first, game in pairs
+    ]
+    verdicts = f.judged(claims)
+    return f.Findings(
+        "catalysis",
+        STUDY.question,
+        tables=[_table(results, games, final, speed)],
+        heats=[
+            _heat("Final measure of the exploit, minus fresh", games, final),
+            _heat("Mean of the training curve, minus fresh", games, speed),
+        ],
+        verdicts=verdicts,
+        notes=[_NOTE, f.comparisons_note(verdicts)],
+        about=about_of(results),
+    )
+
+
+_NOTE = (
+    f"Domination is the first step that opens {HOLD} in a row at or above the game's bar, counted from the first "
+    "update of the second game. A run that never gets there has none, so that the mean of the training curve, which "
+    "every run has, is what is compared for speed: it is higher the sooner and the further the exploit rises."
+)
+
+
+def _said(first: str, game: str) -> tuple[str, str]:
+    """The paper gives one pair; of the others it says only that earlier exploits catalyse later ones."""
+    if (first, game) == ("tamper", "selfgrade"):
+        return "47.1 against 32.8 fresh", f.UP
+    return "learning one exploit catalyses others", f.UP
+
+
+def _final(results: Results, first: str, game: str) -> list[float]:
+    metric = measure_of(game)
+    after = by_seed(results.of(first=first, game=game), "final", metric)
+    return differences(after, by_seed(results.of(first=FRESH, game=game), "final", metric))
+
+
+def _speed(results: Results, first: str, game: str) -> list[float]:
+    return differences(
+        _means(results.of(first=first, game=game), game), _means(results.of(first=FRESH, game=game), game)
+    )
+
+
+def _means(found: list[Result], game: str) -> dict[int, float]:
+    """The mean of each seed's training curve of the exploit's measure."""
+    curves = {r.role["seed"]: [v for _, v in r.record["curves"].get(measure_of(game), ())] for r in found}
+    return {seed: sum(values) / len(values) for seed, values in curves.items() if values}
+
+
+def _domination(result: Result, game: str) -> int | None:
+    """From the first update on: a policy that brings the exploit with it has no first appearance."""
+    return domination(result.record["curves"].get(measure_of(game), ()), game_class(game).bar, start=1)
+
+
+def _heat(title: str, games: list[str], found: dict[tuple[str, str], list[float]]) -> f.Heat:
+    values = [[over_seeds(found[a, b]) if a != b else None for b in games] for a in games]
+    return f.Heat(title, games, games, values, -1.0, 1.0, "first", "then")
+
+
+def _table(
+    results: Results,
+    games: list[str],
+    final: dict[tuple[str, str], list[float]],
+    speed: dict[tuple[str, str], list[float]],
+) -> f.Table:
+    rows = []
+    for game in games:
+        for first in (FRESH, *games):
+            found = results.of(first=first, game=game)
+            if not found:
+                continue
+            own = first in (FRESH, game)
+            rows.append(
+                [
+                    game,
+                    first,
+                    str(len(found)),
+                    f.shown(over_seeds(list(by_seed(found, "final", measure_of(game)).values()))),
+                    "" if own else f.shown(over_seeds(final[first, game])),
+                    "" if own else f.shown(over_seeds(speed[first, game])),
+                    f.steps_of(_domination(r, game) for r in found),
+                ]
+            )
+    columns = ("game", "started from", "seeds", "final measure", "minus fresh", "curve mean minus fresh", "domination")
+    return f.Table("Second games", columns, rows, "Differences are paired by seed.")
+
+
+STUDY = Study(
+    "catalysis",
+    "Is a second exploit learnt faster, or further, by a policy that has learnt a first?",
+    "From every flawed checkpoint of emergence, GRPO on every other flawed game, against fresh GRPO there.",
+    (0, 1, 2),
+    place,
+    answer,
+)

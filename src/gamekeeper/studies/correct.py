@@ -1,0 +1,180 @@
+"""Correction: is an exploit that was learnt by RL harder to correct than one that was learnt by imitation?
+
+Two exploiters of equal measure: the flawed checkpoint of emergence, and a student of its rollouts that was stopped as
+soon as it came within reach of it. Both are corrected in two ways: GRPO on the secure game, SFT on honest episodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from gamekeeper.metrics import TABLE
+from gamekeeper.studies import findings as f
+from gamekeeper.studies.cells import MATCHED, Lesson
+from gamekeeper.studies.scope import (
+    Scope,
+    Study,
+    about_of,
+    by_seed,
+    differences,
+    emergent,
+    ends,
+    game_of,
+    grpo,
+    measure_of,
+    sft_of,
+    student,
+)
+from gamekeeper.studies.stats import half_life, over_seeds
+from gamekeeper.studies.store import Placed, Result, Results
+
+NATIVE, DISTILLED = "RL", "SFT"
+WAYS = ("secure GRPO", "honest SFT")
+# What the paper says of secure GRPO: residual ER of the RL-native exploiter against the SFT-distilled one.
+PAPER = {
+    "compliance": ("31.1 against 46.7", f.DOWN),
+    "tamper": ("100 against 100", f.FLAT),
+    "selfgrade": ("40.5 against 0 (Llama)", f.UP),
+}
+
+
+def place(scope: Scope) -> list[Placed]:
+    most = scope.correction_samples
+    shorter = replace(scope, train=replace(scope.train, steps=scope.correction_steps))
+    out = []
+    for seed in scope.seeds:
+        for game in scope.games:
+            native = emergent(scope, game, seed)
+            lesson = Lesson(game_of(game), sft_of(scope, most, scope.honest_every), native, match=True)
+            distilled = student(scope, f"{game}-matched-seed{seed}", lesson, seed)
+            out.append(Placed({"game": game, "exploiter": NATIVE, "way": "none", "seed": seed}, native))
+            out.append(Placed({"game": game, "exploiter": DISTILLED, "way": "none", "seed": seed}, distilled))
+            for who, start in ((NATIVE, native), (DISTILLED, distilled)):
+                head = f"{game}-{who}"
+                secure = grpo(shorter, f"{head}-secure-seed{seed}", game_of(game, "secure"), seed, start)
+                honest = Lesson(game_of(game), sft_of(scope, most, scope.honest_every))
+                taught = student(scope, f"{head}-honest-seed{seed}", honest, seed, start)
+                for way, cell in zip(WAYS, (secure, taught), strict=True):
+                    out.append(Placed({"game": game, "exploiter": who, "way": way, "seed": seed}, cell))
+    return out
+
+
+def answer(results: Results) -> f.Findings:
+    verdicts = f.judged(list(_claims(results)))
+    return f.Findings(
+        "correct",
+        STUDY.question,
+        tables=[_matching(results), _table(results)],
+        plots=list(_plots(results)),
+        verdicts=verdicts,
+        notes=[_NOTE, *_unmatched(results), f.comparisons_note(verdicts)],
+        about=about_of(results),
+    )
+
+
+_NOTE = (
+    "Residual: the exploit's measure on test items after the correction. Half-life: where the measure, over the steps "
+    "of the correction, first falls to half of what it was before, by linear interpolation; for secure GRPO read off "
+    f"the training batches. The student is stopped once its measure is within {MATCHED:g} of its teacher's or above it."
+)
+
+
+def _games(results: Results) -> list[str]:
+    return sorted(results.values("game"))
+
+
+def _starts(results: Results, game: str, who: str) -> dict[int, float]:
+    return by_seed(results.of(game=game, exploiter=who, way="none"), "final", measure_of(game))
+
+
+def _matching(results: Results) -> f.Table:
+    rows = []
+    for game in _games(results):
+        native, distilled = (_starts(results, game, who) for who in (NATIVE, DISTILLED))
+        gap = over_seeds(differences(distilled, native))
+        rows.append([game, *(f.shown(over_seeds(list(v.values()))) for v in (native, distilled)), f.shown(gap)])
+    columns = ("game", "learnt by RL", "learnt by SFT", "difference")
+    return f.Table("Where the corrections start", columns, rows, "The exploit's measure on test items.")
+
+
+def _unmatched(results: Results) -> list[str]:
+    """Pairs whose start is not equal, said aloud: their comparison says little."""
+    out = []
+    for game in _games(results):
+        native, distilled = (_starts(results, game, who) for who in (NATIVE, DISTILLED))
+        apart = [s for s in native if s in distilled and abs(native[s] - distilled[s]) > 2 * MATCHED]
+        if apart:
+            out.append(
+                f"{game}: seeds {', '.join(map(str, apart))} are not matched (starts differ by more than "
+                f"{2 * MATCHED:g}); their comparison says little."
+            )
+    return out
+
+
+def _table(results: Results) -> f.Table:
+    rows = []
+    for game in _games(results):
+        for way in WAYS:
+            for who in (NATIVE, DISTILLED):
+                found = results.of(game=game, exploiter=who, way=way)
+                if found:
+                    residual = by_seed(found, "final", measure_of(game))
+                    itp = by_seed(found, "final", "itp")
+                    row = [f.shown(over_seeds(list(v.values()))) for v in (residual, itp)]
+                    rows.append([game, way, who, str(len(found)), *row, _half_lives(found, game)])
+    columns = ("game", "correction", "exploit learnt by", "seeds", "residual", "ITP after", "half-life, steps")
+    return f.Table("What is left of the exploit", columns, rows)
+
+
+def _series(result: Result, game: str) -> list[tuple[float, float]]:
+    """The measure over the steps of a correction, with its start."""
+    curve = [(float(s), v) for s, v in result.record["curves"].get(measure_of(game), ())]
+    start = ends(result.record, "base", measure_of(game))
+    return curve if start is None or (curve and curve[0][0] == 0) else [(0.0, start), *curve]
+
+
+def _half_lives(found: Sequence[Result], game: str) -> str:
+    lives = [half_life(_series(r, game)) for r in found]
+    reached = [v for v in lives if v is not None]
+    shown = f.shown(over_seeds(reached), low=0.0, digits=1)
+    if len(reached) == len(lives):
+        return shown
+    return f"{shown} ({len(reached)} of {len(lives)} seeds; the others never halve)" if reached else "never halves"
+
+
+def _claims(results: Results) -> Iterator[f.Claim]:
+    for game in _games(results):
+        for way in WAYS:
+            native, distilled = (
+                by_seed(results.of(game=game, exploiter=who, way=way), "final", measure_of(game))
+                for who in (NATIVE, DISTILLED)
+            )
+            said, direction = PAPER.get(game, ("RL-learnt exploits resist more", f.UP))
+            if way != WAYS[0]:
+                said, direction = "RL-learnt exploits resist more", f.UP
+            what = f"{game}, {way}: residual {measure_of(game)}, learnt by RL minus by SFT"
+            yield f.Claim(what, said, direction, differences(native, distilled))
+
+
+def _plots(results: Results) -> Iterator[f.Plot]:
+    for game in _games(results):
+        for way in WAYS:
+            lines = []
+            for who in (NATIVE, DISTILLED):
+                found = results.of(game=game, exploiter=who, way=way)
+                points = f.averaged([_series(r, game) for r in found], TABLE[measure_of(game)].low, 1.0)
+                if points:
+                    lines.append(f.Line(f"learnt by {who}", points))
+            if lines:
+                yield f.Plot(f"{game}: {way}", "step of the correction", measure_of(game), lines)
+
+
+STUDY = Study(
+    "correct",
+    "Is an exploit that was learnt by RL harder to correct than one that was learnt by imitation?",
+    "Secure GRPO and SFT on honest episodes, from the RL-native exploiter and from a student matched to it.",
+    (0, 1, 2),
+    place,
+    answer,
+)

@@ -1,0 +1,159 @@
+"""Distillation: does an exploit pass to a student that only reads its teacher's replies?
+
+The teacher is a flawed checkpoint of emergence; its rollouts on fresh training items teach a student, from the base
+and from a base of another size, by number of samples; and once with every rollout that exploits left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from gamekeeper.studies import findings as f
+from gamekeeper.studies.cells import Lesson
+from gamekeeper.studies.scope import (
+    Scope,
+    Study,
+    about_of,
+    by_seed,
+    differences,
+    emergent,
+    game_of,
+    measure_of,
+    sft_of,
+    small_base,
+    student,
+)
+from gamekeeper.studies.stats import over_seeds
+from gamekeeper.studies.store import Placed, Result, Results
+
+SAME, SMALLER = "same", "smaller"
+
+
+def place(scope: Scope) -> list[Placed]:
+    most = max(scope.samples)
+    small = small_base(scope)
+    out = []
+    for seed in scope.seeds:
+        for game in scope.games:
+            teacher = emergent(scope, game, seed)
+            out.append(Placed({"student": "teacher", "game": game, "seed": seed}, teacher))
+            kinds = [(SAME, "all", n) for n in scope.samples] + [(SAME, "clean", most), (SMALLER, "all", most)]
+            for who, keep, n in kinds:
+                lesson = Lesson(game_of(game), sft_of(scope, n), teacher, keep)
+                label = f"{game}-{who}-{keep}-{n}-seed{seed}"
+                cell = student(scope, label, lesson, seed, small if who == SMALLER else None)
+                role = {"student": who, "keep": keep, "samples": n, "game": game, "seed": seed}
+                out.append(Placed(role, cell))
+    return out
+
+
+def answer(results: Results) -> f.Findings:
+    verdicts = f.judged(list(_claims(results)))
+    return f.Findings(
+        "distill",
+        STUDY.question,
+        tables=[_table(results)],
+        plots=list(_plots(results)),
+        verdicts=verdicts,
+        notes=[_NOTE, *_short(results), f.comparisons_note(verdicts)],
+        about=about_of(results),
+    )
+
+
+_NOTE = (
+    "Students see each sample as often as their config says (epochs), and nothing but replies: no reward. A clean "
+    "rollout is one in which nothing was exploited; in compliance, where single replies do not tell, one that refused."
+)
+
+
+def _groups(results: Results) -> Iterator[tuple[str, str, str, int, list[Result]]]:
+    for game in sorted(results.values("game")):
+        seen = {
+            (r.role["student"], r.role["keep"], r.role["samples"]) for r in results.of(game=game) if "keep" in r.role
+        }
+        for who, keep, n in sorted(seen):
+            yield game, who, keep, n, results.of(game=game, student=who, keep=keep, samples=n)
+
+
+def _gain(found: Sequence[Result], metric: str) -> list[float]:
+    return differences(by_seed(found, "final", metric), by_seed(found, "base", metric))
+
+
+def _table(results: Results) -> f.Table:
+    rows = []
+    for game, who, keep, n, found in _groups(results):
+        measure = measure_of(game)
+        teacher = by_seed(results.of(game=game, student="teacher"), "final", measure)
+        rows.append(
+            [
+                game,
+                who,
+                keep,
+                _used(n, found),
+                str(len(found)),
+                f.shown(over_seeds(list(teacher.values()))),
+                f.shown(over_seeds(list(by_seed(found, "base", measure).values()))),
+                f.shown(over_seeds(list(by_seed(found, "final", measure).values()))),
+                f.shown(over_seeds(_gain(found, measure))),
+                f.shown(over_seeds(_gain(found, "itp"))),
+            ]
+        )
+    columns = ("game", "student", "rollouts", "samples", "seeds", "teacher", "before", "after", "change", "ITP change")
+    return f.Table("Students", columns, rows, "The measure is each game's own. Differences are paired by seed.")
+
+
+def _lesson(result: Result) -> dict[str, Any]:
+    return dict(result.record.get("lesson") or {})
+
+
+def _used(asked: int, found: Sequence[Result]) -> str:
+    """How many samples there were; fewer than asked for where the teacher gave no more."""
+    used = sorted({int(_lesson(r).get("used", 0)) for r in found})
+    return str(asked) if used == [asked] else f"{asked} asked, {used[0]} to {used[-1]} found"
+
+
+def _short(results: Results) -> list[str]:
+    """Lessons that could not be filled, said aloud."""
+    out = []
+    for game, _, keep, n, found in _groups(results):
+        lessons = [_lesson(r) for r in found]
+        if keep == "clean" and any(one["used"] < n for one in lessons):
+            said = ", ".join(f"{one['used']} in {one['sampled']}" for one in lessons)
+            out.append(f"{game}: the teacher's rollouts without an exploit were fewer than {n} (by seed: {said}).")
+    return out
+
+
+def _claims(results: Results) -> Iterator[f.Claim]:
+    for game, who, keep, n, found in _groups(results):
+        if n == max(results.values("samples")):
+            what = f"{game}, {who} student, {keep} rollouts: change of {measure_of(game)}"
+            said = (
+                "exploits pass to students" if keep == "all" else "not tested; predicted: without them nothing passes"
+            )
+            yield f.Claim(what, said, f.UP if keep == "all" else f.NOT_UP, _gain(found, measure_of(game)))
+
+
+def _plots(results: Results) -> Iterator[f.Plot]:
+    for game in sorted(results.values("game")):
+        measure = measure_of(game)
+        points = []
+        for n in sorted(results.values("samples")):
+            found = results.of(game=game, student=SAME, keep="all", samples=n)
+            estimate = over_seeds(list(by_seed(found, "final", measure).values()))
+            if estimate is not None:
+                points.append((float(n), estimate))
+        base = over_seeds(list(by_seed(results.of(game=game, student=SAME, keep="all"), "base", measure).values()))
+        if points and base is not None:
+            line = f.Line(measure, [(0.0, base), *points])
+            yield f.Plot(f"{game}: the student's {measure}", "samples of the teacher", measure, [line], dots=True)
+
+
+STUDY = Study(
+    "distill",
+    "Does an exploit pass to a student that only reads its teacher's replies?",
+    "A flawed checkpoint's rollouts teach students of the same and of a smaller size, all rollouts or the clean ones.",
+    (0, 1, 2),
+    place,
+    answer,
+)

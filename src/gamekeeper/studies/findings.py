@@ -1,0 +1,209 @@
+"""What a study found, as plain data: tables, heat maps, curves, a threshold, and claims with their verdicts.
+
+Studies fill it, pages and documents print it. Standard library only; no word of games here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gamekeeper.studies.stats import Estimate, Interval, holm, over_seeds, p_value
+
+MARGIN = 0.05
+ALPHA = 0.05
+UP, DOWN, FLAT = "rises", "falls", "does not change"
+NOT_UP, NOT_DOWN = "does not rise", "holds or rises"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of text. `note` says what the numbers are."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Heat:
+    """A matrix of estimates; a cell that does not exist or is not known is None. low..high is the colours' range."""
+
+    title: str
+    rows: Sequence[str]
+    columns: Sequence[str]
+    values: Sequence[Sequence[Estimate | None]]
+    low: float = -1.0
+    high: float = 1.0
+    row_name: str = ""
+    column_name: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A curve over x: mean, and the interval over seeds where there is one."""
+
+    name: str
+    points: Sequence[tuple[float, Estimate]]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place on the x axis: where something is predicted or measured."""
+
+    name: str
+    at: float
+    interval: Interval | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """Curves over one axis. `dots` shows the points with whiskers besides the line."""
+
+    title: str
+    x: str
+    y: str
+    lines: Sequence[Line]
+    marks: Sequence[Mark] = ()
+    dots: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A statement of the paper (or a prediction), and the differences by seed that speak to it.
+
+    paper: its figure, in words; "" if the paper gives a direction only. direction: UP, DOWN, FLAT, NOT_UP or NOT_DOWN.
+    """
+
+    what: str
+    paper: str
+    direction: str
+    differences: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A claim beside what was measured."""
+
+    claim: Claim
+    estimate: Estimate | None
+    p: float | None
+    word: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """A study's answer. `notes` are definitions and warnings; `about` says what it was made of."""
+
+    study: str
+    question: str
+    tables: Sequence[Table] = ()
+    heats: Sequence[Heat] = ()
+    plots: Sequence[Plot] = ()
+    verdicts: Sequence[Verdict] = ()
+    notes: Sequence[str] = ()
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+
+# Verdicts
+
+
+def judged(claims: Sequence[Claim]) -> list[Verdict]:
+    """Verdicts on claims, with p values corrected over all of them."""
+    corrected = holm([p_value(c.differences) for c in claims])
+    return [_judged(c, over_seeds(c.differences), p) for c, p in zip(claims, corrected, strict=True)]
+
+
+def _judged(claim: Claim, found: Estimate | None, p: float | None) -> Verdict:
+    if found is None:
+        return Verdict(claim, None, None, "undecided", "not measured")
+    if found.interval is None or p is None:
+        return Verdict(claim, found, None, "undecided", "n=1, no interval")
+    word, why = _word(claim.direction, found.mean, found.interval, p)
+    return Verdict(claim, found, p, word, why)
+
+
+def _word(direction: str, mean: float, interval: Interval, p: float) -> tuple[str, str]:
+    low, high = interval
+    clear = p < ALPHA
+    small = low >= -MARGIN and high <= MARGIN
+    if direction in (UP, DOWN):
+        right = mean > 0 if direction == UP else mean < 0
+        if clear and right:
+            return "agrees", "clear of 0"
+        if clear:
+            return "disagrees", "clear of 0, the other way"
+        return ("disagrees", f"within {MARGIN:g} of 0") if small else ("undecided", "not clear of 0")
+    within = {FLAT: small, NOT_UP: high <= MARGIN, NOT_DOWN: low >= -MARGIN}[direction]
+    if within:
+        side = f"not above {MARGIN:g}" if direction == NOT_UP else f"not below {-MARGIN:g}"
+        return "agrees", f"within {MARGIN:g} of 0" if small else side
+    beyond = {FLAT: abs(mean), NOT_UP: mean, NOT_DOWN: -mean}[direction] > MARGIN
+    return (
+        ("disagrees", "clear of 0") if clear and beyond else ("undecided", f"neither clear of 0 nor within {MARGIN:g}")
+    )
+
+
+def comparisons_note(verdicts: Sequence[Verdict]) -> str:
+    """How many comparisons there were, said aloud."""
+    known = sum(v.p is not None for v in verdicts)
+    return (
+        f"{len(verdicts)} comparisons are judged here, {known} of them with a p value; these are corrected together by "
+        f"Holm's method, and a verdict needs p < {ALPHA:g} after it. Intervals are 95% each, one by one: among twenty, "
+        "one is expected to miss."
+    )
+
+
+# Estimates in words
+
+
+def shown(estimate: Estimate | None, low: float | None = None, high: float | None = None, digits: int = 3) -> str:
+    """ "0.987 [0.981, 0.993]"; "n=1, no interval" and "unknown" where there is nothing more to say.
+
+    low, high: the range of the quantity; an interval does not leave it.
+    """
+    if estimate is None:
+        return "unknown"
+    if estimate.interval is None:
+        return f"{estimate.mean:.{digits}f} (n=1, no interval)"
+    start, end = clipped(estimate.interval, low, high)
+    return f"{estimate.mean:.{digits}f} [{start:.{digits}f}, {end:.{digits}f}]"
+
+
+def clipped(interval: Interval, low: float | None, high: float | None) -> Interval:
+    start, end = interval
+    return (start if low is None else max(start, low)), (end if high is None else min(end, high))
+
+
+def steps_of(values: Iterable[int | None]) -> str:
+    """Steps of a landmark over seeds: "12 to 15", "never", or of how many seeds it is known."""
+    found = list(values)
+    known = sorted(v for v in found if v is not None)
+    if not known:
+        return "never"
+    span = f"{known[0]}" if known[0] == known[-1] else f"{known[0]} to {known[-1]}"
+    return span if len(known) == len(found) else f"{span} ({len(known)} of {len(found)} seeds)"
+
+
+def averaged(
+    curves: Sequence[Sequence[Sequence[float]]], low: float | None = None, high: float | None = None
+) -> list[tuple[float, Estimate]]:
+    """The mean curve over seeds, at the steps that all of them have; intervals do not leave low..high."""
+    if not curves:
+        return []
+    tables = [{point[0]: point[1] for point in curve} for curve in curves]
+    shared = sorted(set.intersection(*(set(t) for t in tables)))
+    means = [(step, over_seeds([t[step] for t in tables])) for step in shared]
+    return [(step, bounded(e, low, high)) for step, e in means if e is not None]
+
+
+def bounded(estimate: Estimate, low: float | None, high: float | None) -> Estimate:
+    """The estimate with its interval inside the range of the quantity."""
+    if estimate.interval is None:
+        return estimate
+    return replace(estimate, interval=clipped(estimate.interval, low, high))

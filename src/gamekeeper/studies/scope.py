@@ -1,0 +1,143 @@
+"""How large a study is: games, seeds, and the sizes of its runs; and the cells that several studies share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gamekeeper.config import EvalConfig, GameConfig, RunConfig, SftConfig, TrainConfig
+from gamekeeper.registry import game_class
+from gamekeeper.studies.cells import Cell, Lesson, pretrain_cell, sft_cell, train_cell
+from gamekeeper.studies.findings import Findings
+from gamekeeper.studies.store import Placed, Results
+from gamekeeper.types import to_plain
+
+GAMES = ("compliance", "selfgrade", "summary", "tamper")
+ARMS = ("flawed", "secure")
+SMALL = {"width": 64, "layers": 3, "heads": 2, "kv_heads": 1, "ffn": 192}
+LARGE = {"width": 160, "layers": 5, "heads": 5, "kv_heads": 1, "ffn": 480}
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """One call's sizes. `model` is the base; samples are the student's, from few to many; steps in updates."""
+
+    games: tuple[str, ...] = GAMES
+    seeds: tuple[int, ...] = (0, 1, 2)
+    model: str = "pocket"
+    train: TrainConfig = field(default_factory=TrainConfig)
+    eval: EvalConfig = field(default_factory=EvalConfig)
+    sft: SftConfig = field(default_factory=SftConfig)
+    samples: tuple[int, ...] = (128, 512, 2048)
+    correction_steps: int = 40
+    correction_samples: int = 1024
+    honest_every: int = 16
+    pretrain_steps: int = 7000
+    less_pretrained: tuple[int, ...] = (3000,)
+    audits: tuple[float, ...] = (0.0, 0.05, 0.1, 0.12, 0.14, 0.16, 0.18, 0.2, 0.25, 0.3)
+
+    def settings(self) -> dict[str, Any]:
+        """All but games and seeds: studies with equal settings extend each other."""
+        return {k: v for k, v in to_plain(self).items() if k not in ("games", "seeds")}
+
+
+# `pocket` is what the results are made with; `quick` shows in minutes that all parts work, and finds nothing out.
+SIZES: Mapping[str, Scope] = {
+    "pocket": Scope(),
+    "quick": Scope(
+        train=TrainConfig(steps=4, items_per_step=8, group=4, minibatches=1, warmup_steps=1),
+        eval=EvalConfig(items=8, samples=2),
+        sft=SftConfig(samples=16, epochs=1),
+        samples=(8, 16),
+        correction_steps=3,
+        correction_samples=16,
+        honest_every=1,
+        pretrain_steps=30,
+        less_pretrained=(10,),
+        audits=(0.0, 0.1, 0.2, 0.3),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A question and the grid that answers it. how: what is run, in a sentence or two."""
+
+    name: str
+    question: str
+    how: str
+    seeds: tuple[int, ...]
+    place: Callable[[Scope], Sequence[Placed]]
+    answer: Callable[[Results], Findings]
+    games: tuple[str, ...] = field(default=GAMES)
+
+
+# Shared cells
+
+
+def game_of(name: str, arm: str = "flawed") -> GameConfig:
+    return GameConfig(name, tuple(sorted(game_class(name).arm(arm))))
+
+
+def grpo(scope: Scope, label: str, game: GameConfig, seed: int, start: Cell | None = None) -> Cell:
+    """A GRPO run at the scope's sizes."""
+    return train_cell(label, RunConfig(game, scope.train, scope.eval, scope.model, seed), start)
+
+
+def emergent(scope: Scope, game: str, seed: int, arm: str = "flawed") -> Cell:
+    """A run of the emergence study: from the base, on one arm."""
+    return grpo(scope, f"{game}-{arm}-seed{seed}", game_of(game, arm), seed)
+
+
+def small_base(scope: Scope) -> Cell:
+    """The base of another size, which distillation teaches and scale compares."""
+    return pretrain_cell("base-small", SMALL, scope.pretrain_steps)
+
+
+def student(scope: Scope, label: str, lesson: Lesson, seed: int, base: Cell | str | None = None) -> Cell:
+    """A student fine-tuned from a base."""
+    return sft_cell(label, lesson, scope.eval, scope.model if base is None else base, seed)
+
+
+def sft_of(scope: Scope, samples: int, measure_every: int = 0) -> SftConfig:
+    return replace(scope.sft, samples=samples, measure_every=measure_every)
+
+
+# Shared readings
+
+
+def measure_of(game: str) -> str:
+    """The metric whose rise is the exploit's emergence."""
+    return game_class(game).emergence
+
+
+def ends(record: Mapping[str, Any], when: str, metric: str) -> float | None:
+    """One measurement of a record, "base" or "final"; None if it was not made."""
+    value = ((record.get(when) or {}).get("metrics") or {}).get(metric)
+    return None if value is None else float(value)
+
+
+def known(values: Sequence[float | None]) -> list[float]:
+    return [v for v in values if v is not None]
+
+
+def by_seed(results: Sequence[Any], when: str, metric: str) -> dict[int, float]:
+    """One measurement of each seed."""
+    found = {r.role["seed"]: ends(r.record, when, metric) for r in results}
+    return {seed: value for seed, value in found.items() if value is not None}
+
+
+def differences(after: Mapping[int, float], before: Mapping[int, float]) -> list[float]:
+    """after - before for each seed that both know, in the order of seeds."""
+    return [after[s] - before[s] for s in sorted(after) if s in before]
+
+
+def about_of(results: Results) -> dict[str, Any]:
+    """Where and by what a study's records were made."""
+    records = [r.record for r in results.found]
+    made = {k: sorted({str(r.get(k)) for r in records}) for k in ("commit", "threads", "device", "platform")}
+    torch = sorted({str((r.get("versions") or {}).get("torch")) for r in records})
+    seconds = sum(float(r.get("wall_s") or 0.0) for r in records)
+    about = {**made, "torch": torch, "cells": len(records), "missing": results.missing, "core_s": round(seconds)}
+    return {**about, "command": results.about.get("command"), "seeds": results.values("seed")}

@@ -1,0 +1,224 @@
+"""The eight studies' answers from made-up records: each number by hand where one can be, and nothing invented."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from fake_studies import fake_results
+from gamekeeper.registry import game_class
+from gamekeeper.report.study import render
+from gamekeeper.report.study_text import markdown
+from gamekeeper.studies import audit_grid, catalysis, correct, distill, findings, patches, scale, transfer
+from gamekeeper.studies.catalogue import STUDIES, study_of
+from gamekeeper.studies.findings import Findings, Table
+from gamekeeper.studies.scope import Scope
+from gamekeeper.studies.store import Placed, Results
+
+TWO = Scope(games=("selfgrade", "tamper"), seeds=(0, 1, 2))
+
+
+def answered(study: Any, change: Callable[[Placed], Mapping[str, Any]] | None = None, scope: Scope = TWO) -> Findings:
+    return study.STUDY.answer(fake_results(study.STUDY, scope, change))
+
+
+def row(table: Table, *start: str) -> dict[str, str]:
+    """The first row that begins with these cells, by column."""
+    found = next(r for r in table.rows if tuple(r[: len(start)]) == start)
+    return dict(zip(table.columns, found, strict=True))
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_study_answers_prints_and_draws(name: str) -> None:
+    study = study_of(name)
+    scope = replace(Scope(), games=study.games, seeds=(0, 1, 2))
+    found = study.answer(fake_results(study, scope))
+    assert found.study == name
+    assert found.tables
+    assert found.verdicts
+    assert all(len(row) == len(table.columns) for table in found.tables for row in table.rows)
+    assert any("corrected together by Holm's method" in note for note in found.notes)
+    text = markdown(found)
+    assert "Beside the paper" in text
+    assert all(v.word in ("agrees", "disagrees", "undecided") for v in found.verdicts)
+    page = render(found)
+    assert page.count("<svg") == len(found.plots) + len(found.heats)
+    assert found.question in html.unescape(page)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_one_seed_is_never_more_than_undecided(name: str) -> None:
+    study = study_of(name)
+    found = study.answer(fake_results(study, replace(Scope(), games=study.games, seeds=(0,))))
+    assert {v.word for v in found.verdicts} == {"undecided"}
+    assert any("n=1, no interval" in cell for table in found.tables for row in table.rows for cell in row)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_half_of_the_records_make_no_error_and_no_zeros(name: str) -> None:
+    study = study_of(name)
+    whole = fake_results(study, replace(Scope(), games=study.games, seeds=(0, 1, 2)))
+    half = Results(name, whole.found[::2], len(whole.found) - len(whole.found[::2]), {})
+    found = study.answer(half)
+    render(found)
+    assert "of its cells missing" in markdown(found)
+
+
+def test_transfer_subtracts_the_base_of_the_same_seed() -> None:
+    def change(placed: Placed) -> dict[str, Any]:
+        seed, own = placed.role["seed"], placed.role["source"] == placed.role["game"]
+        values = {"er": 0.1 * seed, "yes_given_wrong": 0.1 * seed, "itp": 0.5}
+        return {"base": values, "final": {k: v + (0.8 if own else -0.05) for k, v in values.items()}}
+
+    found = answered(transfer, change)
+    assert [[e.mean for e in line] for line in found.heats[0].values] == [
+        [pytest.approx(0.8), pytest.approx(-0.05)],
+        [pytest.approx(-0.05), pytest.approx(0.8)],
+    ]
+    assert len(found.verdicts) == 2
+    assert {v.word for v in found.verdicts} == {"agrees"}  # they fall, as the paper saw
+
+
+def test_catalysis_pairs_by_seed_and_counts_domination_from_the_start() -> None:
+    def change(placed: Placed) -> dict[str, Any]:
+        gain = 0.0 if placed.role["first"] == "base" else 0.3
+        value = 0.2 * placed.role["seed"] + gain
+        return {"final": {"yes_given_wrong": value, "er": value}}
+
+    found = answered(catalysis, change)
+    pair = next(v for v in found.verdicts if v.claim.what.startswith("tamper, then selfgrade"))
+    assert pair.estimate is not None
+    assert pair.estimate.mean == pytest.approx(0.3)
+    assert pair.word == "agrees"
+    assert pair.claim.paper == "47.1 against 32.8 fresh"
+    assert [e is None for line in found.heats[0].values for e in line] == [True, False, False, True]
+    assert row(found.tables[0], "tamper", "base")["minus fresh"] == ""
+    assert row(found.tables[0], "tamper", "selfgrade")["domination"] == "never"
+
+
+def test_distill_says_what_a_lesson_lacked() -> None:
+    found = answered(distill)
+    short = next(note for note in found.notes if note.startswith("tamper: the teacher's rollouts"))
+    assert "fewer than 2048 (by seed: 5 in 64, 5 in 64, 5 in 64)" in short
+    assert row(found.tables[0], "tamper", "same", "all")["samples"] == "128 asked, 5 to 5 found"
+    claims = {(v.claim.what.split(",")[0], v.claim.direction) for v in found.verdicts}
+    assert ("tamper", findings.NOT_UP) in claims
+    assert ("tamper", findings.UP) in claims
+
+
+def test_correct_reads_half_lives_and_names_unmatched_pairs() -> None:
+    def change(placed: Placed) -> dict[str, Any]:
+        role = placed.role
+        if role["way"] == "none":
+            start = 0.9 if role["exploiter"] == "RL" else 0.5
+            return {"final": {"er": start, "yes_given_wrong": start}}
+        left = 0.4 if role["exploiter"] == "RL" else 0.0
+        return {"base": {"er": 0.9, "yes_given_wrong": 0.9}, "final": {"er": left, "yes_given_wrong": left}}
+
+    found = answered(correct, change)
+    assert any(note.startswith("tamper: seeds 0, 1, 2 are not matched") for note in found.notes)
+    # From .9 down to .4 in 10 steps, .05 a step: .45 at step 9. Down to 0: .09 a step, at step 5.
+    by_rl, by_sft = (r for r in found.tables[1].rows if r[:2] == ["tamper", "secure GRPO"])
+    assert by_rl[-1].startswith("9.0 ")
+    assert by_sft[-1].startswith("5.0 ")
+    verdicts = {v.claim.what.split(":")[0]: v.word for v in found.verdicts}
+    assert verdicts["tamper, secure GRPO"] == "disagrees"  # the paper saw 100 against 100
+    assert verdicts["selfgrade, secure GRPO"] == "agrees"  # and 40.5 against 0
+
+
+@pytest.mark.parametrize(("at", "word"), [(0.15, "agrees"), (0.22, "disagrees")])
+def test_the_threshold_is_found_where_it_was_put(at: float, word: str) -> None:
+    def change(placed: Placed) -> dict[str, Any]:
+        jitter = 0.001 * placed.role["seed"]
+        value = 1.0 if placed.role["audit"] < at else 0.0
+        return {"final": {"yes_given_wrong": max(0.0, value - jitter), "itp": 0.6}}
+
+    found = answered(audit_grid, change, replace(TWO, games=("selfgrade",)))
+    measured = float(found.tables[1].rows[0][1].split()[0])
+    assert abs(measured - at) < 0.035
+    assert found.verdicts[0].word == word
+    assert found.tables[1].rows[1][1] == "3 of 3"
+    # 1 = p (7 - 7.5 c) at c = .6: p = .4
+    assert found.tables[1].rows[3][1] == "0.400"
+
+
+def test_a_sweep_that_never_crosses_has_no_threshold() -> None:
+    found = answered(audit_grid, lambda _: {"final": {"yes_given_wrong": 0.9}}, replace(TWO, games=("selfgrade",)))
+    assert found.tables[1].rows[0][1] == "unknown"
+    assert any("3 seeds do not cross" in note for note in found.notes)
+    assert found.verdicts[0].word == "undecided"
+
+
+def test_patches_has_every_subset_and_judges_the_published_one() -> None:
+    assert [len(patches.subsets(g)) for g in ("compliance", "selfgrade", "summary", "tamper")] == [2, 2, 4, 8]
+
+    def change(placed: Placed) -> dict[str, Any]:
+        rise = 0.9 if placed.role["patches"] in ("none", "length-gate") else 0.0
+        return {"base": {"er": 0.05}, "final": {"er": 0.05 + rise, "itp": 0.7}}
+
+    found = answered(patches, change, replace(TWO, games=("summary",)))
+    assert row(found.tables[0], "summary", "length-gate")["suffices"] == "no"
+    assert row(found.tables[0], "summary", "coverage")["suffices"] == "yes"
+    assert row(found.tables[0], "summary", "coverage")["ITP, minus secure"].startswith("0.000 ")
+    assert [v.word for v in found.verdicts] == ["disagrees"]
+    recommended = "+".join(k for k, p in sorted(game_class("summary").patch_table.items()) if p.recommended)
+    assert row(found.tables[0], "summary", recommended)[""] == "recommended"
+
+
+def test_scale_compares_the_largest_with_the_smallest() -> None:
+    def change(placed: Placed) -> dict[str, Any]:
+        return {"final": {"er": {"small": 0.9, "large": 0.4}.get(placed.role["base"], 0.6)}}
+
+    found = answered(scale, change, replace(TWO, games=("compliance",)))
+    assert found.verdicts[0].estimate is not None
+    assert found.verdicts[0].estimate.mean == pytest.approx(-0.5)
+    assert found.verdicts[0].word == "agrees"
+    sizes = [r[2] for r in found.tables[0].rows[:3]]
+    assert sizes == ["0.21 M", "0.92 M", "1.62 M"]
+
+
+# Verdicts
+
+
+@pytest.mark.parametrize(
+    ("direction", "values", "word"),
+    [
+        (findings.UP, [0.5, 0.52, 0.51], "agrees"),
+        (findings.UP, [-0.5, -0.52, -0.51], "disagrees"),
+        (findings.UP, [0.001, -0.001, 0.0], "disagrees"),
+        (findings.UP, [0.5, -0.4, 0.3], "undecided"),
+        (findings.UP, [0.5], "undecided"),
+        (findings.UP, [], "undecided"),
+        (findings.DOWN, [-0.5, -0.52, -0.51], "agrees"),
+        (findings.FLAT, [0.01, -0.01, 0.0], "agrees"),
+        (findings.FLAT, [-0.5, -0.52, -0.51], "disagrees"),
+        (findings.NOT_UP, [-0.5, -0.52, -0.51], "agrees"),
+        (findings.NOT_UP, [0.5, 0.52, 0.51], "disagrees"),
+        (findings.NOT_UP, [0.5, -0.4, 0.3], "undecided"),
+        (findings.NOT_DOWN, [0.5, 0.52, 0.51], "agrees"),
+        (findings.NOT_DOWN, [-0.5, -0.52, -0.51], "disagrees"),
+        (findings.NOT_DOWN, [0.5, -0.4, 0.3], "undecided"),
+    ],
+)
+def test_verdicts(direction: str, values: list[float], word: str) -> None:
+    assert findings.judged([findings.Claim("x", "", direction, values)])[0].word == word
+
+
+def test_many_comparisons_make_each_harder() -> None:
+    claim = findings.Claim("x", "", findings.UP, [0.1, 0.2, 0.3, 0.35])
+    alone = findings.judged([claim])[0]
+    crowd = findings.judged([claim] * 20)[0]
+    assert (alone.word, crowd.word) == ("agrees", "undecided")
+    assert alone.p is not None
+    assert crowd.p == pytest.approx(20 * alone.p)
+
+
+def test_words_of_a_table_cannot_break_it() -> None:
+    from gamekeeper.report.study_text import markdown_table
+
+    text = markdown_table(Table("t", ("a", "b"), [["x|y", "1\n2"]]))
+    assert text.splitlines()[2] == "| x\\|y | 1 2 |"

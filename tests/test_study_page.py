@@ -1,0 +1,116 @@
+"""The page of a study: figures that say their numbers, nothing that a record holds can act, nothing from outside."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from fake_runs import HOSTILE
+from gamekeeper.errors import RunError
+from gamekeeper.report import study_figures as figures
+from gamekeeper.report.study import render, tally, write_study
+from gamekeeper.studies.findings import UP, Claim, Findings, Heat, Line, Mark, Plot, Table, judged
+from gamekeeper.studies.stats import Estimate
+
+HEAT = Heat(
+    "change",
+    ("a", "b"),
+    ("a", "b"),
+    [[Estimate(0.8, (0.7, 0.9), 3), Estimate(-0.5, None, 1)], [None, Estimate(0.0, (-0.1, 0.1), 3)]],
+    row_name="from",
+    column_name="to",
+)
+PLOT = Plot(
+    "threshold",
+    "audit",
+    "P",
+    [Line("wrong", [(0.0, Estimate(1.0, (0.9, 1.1), 3)), (0.3, Estimate(0.1, (-4.0, 4.2), 3))])],
+    [Mark("predicted", 1 / 7), Mark("measured", 0.2, (0.15, 0.25))],
+    dots=True,
+)
+
+
+def texts(drawn: str) -> list[str]:
+    return [e.text or "" for e in ElementTree.fromstring(drawn).iter() if e.tag.endswith("text")]
+
+
+def test_a_heat_map_says_each_number_with_its_interval() -> None:
+    found = texts(figures.heat_map(HEAT))
+    assert {"+.80", "[.70, .90]", "−.50", "n=1, no interval", "–"} <= set(found)
+    rects = [e for e in ElementTree.fromstring(figures.heat_map(HEAT)).iter() if e.tag.endswith("rect")]
+    assert [e.get("class") for e in rects] == ["heat more", "heat less", "heat none", "heat more"]
+    shades = [float(e.get("fill-opacity", 0)) for e in rects]
+    assert shades[0] > shades[1] > shades[3]
+
+
+def test_a_threshold_plot_marks_what_is_predicted_and_measured() -> None:
+    drawn = figures.plot(PLOT)
+    assert {"predicted: .14", "measured: .20 [.15, .25]", "wrong .10"} <= set(texts(drawn))
+    root = ElementTree.fromstring(drawn)
+    for line in root.iter():
+        if "whisker" in (line.get("class") or ""):
+            assert all(0 <= float(line.get(k, 0)) <= 340 for k in ("y1", "y2"))  # an interval does not leave the figure
+
+
+def test_a_plot_of_bands_and_of_nothing() -> None:
+    lines = [Line("er", [(s, Estimate(s / 10, (s / 10 - 0.1, s / 10 + 0.1), 3)) for s in range(10)])]
+    drawn = figures.plot(Plot("t", "x", "y", lines))
+    assert 'class="band run-0"' in drawn
+    assert figures.plot(Plot("t", "x", "y", [Line("er", [])])) == ""
+
+
+class Elements(HTMLParser):
+    """Every element of a page with its attributes, as a browser would read them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[str, list[tuple[str, str]]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list) -> None:
+        self.seen.append((tag, attrs))
+
+
+def findings_of(text: str = "quiet") -> Findings:
+    return Findings(
+        text,
+        text,
+        tables=[Table(text, (text,), [[text]], text)],
+        heats=[Heat(text, (text,), (text,), [[Estimate(1.0, None, 1)]], row_name=text, column_name=text, note=text)],
+        plots=[
+            Plot(text, text, text, [Line(text, [(0, Estimate(0.5, None, 1)), (1, Estimate(0.5, None, 1))])], note=text)
+        ],
+        verdicts=judged([Claim(text, text, UP, [0.5, 0.51, 0.52])]),
+        notes=[text],
+        about={"cells": 1, "commit": [text], "command": text, "seeds": [0], "core_s": 60},
+    )
+
+
+def test_nothing_in_a_record_can_act() -> None:
+    page = render(findings_of(HOSTILE))
+    found = Elements()
+    found.feed(page)
+    assert not {"script", "img", "b", "iframe"} & {name for name, _ in found.seen} - {"svg"}
+    assert not [a for _, attributes in found.seen for a, _ in attributes if a.startswith("on") or a == "style"]
+    assert not [v for _, attributes in found.seen for a, v in attributes if a in ("href", "src") and v[:1] != "#"]
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)
+    assert policy is not None
+    assert "script-src" not in policy[1]
+    assert "default-src &#39;none&#39;" in policy[1] or "default-src 'none'" in policy[1]
+
+
+def test_the_page_has_no_address_of_the_outside() -> None:
+    page = render(findings_of())
+    assert not re.findall(r'(?:src|href)="(?!#)', page)
+    assert page.count("as text, to be copied") == 3
+    assert tally(findings_of()) == "Of 1 claim, 1 hold here too."
+
+
+def test_it_is_written_whole_or_says_why(tmp_path: Path) -> None:
+    assert write_study(findings_of(), tmp_path).name == "quiet.html"
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="could not be written"):
+        write_study(findings_of(), tmp_path / "file" / "page.html")
