@@ -13,6 +13,7 @@ from stage import BAR, BIN, ask, lost, of_both, version_of
 ABOUT = {
     "version": version_of("falsepass"),
     "called": "falsepass init shim.py --framework reward ...; falsepass.runner audits/case --search 120 --jobs 1",
+    "search": "0 calls where the grader executes the reply, 120 elsewhere",
     "fooled": f"a known-bad completion that is not right by chance is paid {BAR} or more (its ceiling)",
     "could not look": "its adapter calls itself anything but valid: no reference reply is paid",
 }
@@ -20,16 +21,17 @@ INIT = "init shim.py --framework reward --func batch --answer-column answer --na
 
 
 def audit(case: object) -> tuple[str, str]:
-    return of_both(look, case)
+    search = "0" if case.about.get("runs_code") else "120"  # hundreds of calls that each start processes
+    return of_both(lambda folder, data: look(folder, data, search), case)
 
 
-def look(folder: Path, data: str) -> tuple[str, str]:
+def look(folder: Path, data: str, search: str) -> tuple[str, str]:
     shutil.rmtree(folder / "audits", ignore_errors=True)
     code, said = ask([str(BIN / "falsepass"), *INIT.split(), data], folder)
     if code:
         return lost(said)
     code, said = ask(
-        [str(BIN / "python"), "-m", "falsepass.runner", "audits/case", "--search", "120", "--jobs", "1"], folder
+        [str(BIN / "python"), "-m", "falsepass.runner", "audits/case", "--search", search, "--jobs", "1"], folder
     )
     found = folder / "audits" / "case" / "probe-results.json"
     if not found.is_file():

@@ -17,7 +17,7 @@ from corpus import COULD_NOT_LOOK, Case  # noqa: E402
 
 BIN = Path(os.environ.get("RIVALS_BIN", BENCH.parent / ".venv-rivals" / "bin"))
 BAR = 0.5
-SECONDS = 120
+SECONDS = 300
 GOLD = (
     "answer",
     "ground_truth",
@@ -80,7 +80,7 @@ def write(file: Path, rows: list[dict[str, Any]], answers: list[str]) -> None:
 
 
 def of_both(look: Callable[[Path, str], tuple[str, str]], case: Case) -> tuple[str, str]:
-    """What a rival says with right replies as `answer`, or else with the bare gold answers, which some do better with."""
+    """What a rival says with right replies as `answer` and with bare gold answers, whichever serves it better."""
     folder = stage(case)
     said = [look(folder, file.name) for file in (folder / "gold.jsonl", folder / "data.jsonl") if file.exists()]
     return min(said, key=lambda found: ("fooled", "resisted", COULD_NOT_LOOK).index(found[0]))
