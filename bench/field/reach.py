@@ -34,14 +34,15 @@ def reach(target: dict[str, Any]) -> dict[str, Any]:
     """What the target pays for the right and for the wrong reply of each row, and whether that tells them apart."""
     module = importlib.import_module(Path(target["file"]).stem)
     grader, start = getattr(module, target["entry"]), time.perf_counter()
-    right, wrong = [], []
+    right: list[float] = []
+    wrong: list[list[float | str]] = []
     for row in rows_of(target):
         right.append(pay(grader, target["call"], {}, row, row["answer"]))
-        try:
-            wrong.append(pay(grader, target["call"], {}, row, row["wrong_reply"]))
-        except Exception as fault:  # noqa: BLE001 - a grader that raises on a wrong reply is a fact about it
-            wrong.append(f"{type(fault).__name__}: {fault}"[:200])
-    reached = all(isinstance(bad, str) or good > bad for good, bad in zip(right, wrong, strict=True))
+        replies = row["wrong_replies"] if "wrong_replies" in row else [row["wrong_reply"]]
+        wrong.append([paid_or_fault(grader, target["call"], row, reply) for reply in replies])
+    reached = all(
+        any(isinstance(bad, str) or good > bad for bad in bads) for good, bads in zip(right, wrong, strict=True)
+    )
     seconds = round(time.perf_counter() - start, 2)
     versions = {package: version(package) for package in module.PACKAGES}
     return {
@@ -52,6 +53,13 @@ def reach(target: dict[str, Any]) -> dict[str, Any]:
         "seconds": seconds,
         "versions": versions,
     }
+
+
+def paid_or_fault(grader: Any, call: str, row: dict[str, Any], reply: str) -> float | str:
+    try:
+        return float(pay(grader, call, {}, row, reply))
+    except Exception as fault:  # noqa: BLE001 - a grader that raises on a wrong reply is a fact about it
+        return f"{type(fault).__name__}: {fault}"[:200]
 
 
 def main() -> int:

@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 PACKAGES = ("reasoning-gym",)
+WRONG = ["zebra xylophone", ""]
 
 
 @functools.cache
@@ -26,7 +27,7 @@ def score(completion: str, dataset_name: str, size: int, seed: int, index: int) 
 
 
 def rows(name: str, n: int = 6, seed: int = 7) -> list[dict[str, Any]]:
-    """Rows whose answer is the data set's own; the wrong reply is a text that is no answer to anything."""
+    """Rows whose answer is the data set's own; the wrong replies are no answer to anything."""
     items = dataset(name, n, seed)
     fields = [{"dataset_name": name, "size": n, "seed": seed, "index": k} for k in range(n)]
     return [
@@ -34,7 +35,7 @@ def rows(name: str, n: int = 6, seed: int = 7) -> list[dict[str, Any]]:
             "prompt": items[k]["question"],
             "answer": str(items[k]["answer"]),
             **fields[k],
-            "wrong_reply": "zebra xylophone",
+            "wrong_replies": WRONG,
         }
         for k in range(n)
     ]

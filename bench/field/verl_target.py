@@ -1,7 +1,7 @@
 """verl's built-in scorers, one by one, in verl's own calling form.
 
-They are loaded without verl's package heads, which want ray, torch and tensordict: `pip install --no-deps verl` and the
-few packages named in targets.json are enough. A class of verl's that prime_math only mentions (a metric) is stood in for.
+They are loaded without verl's package heads, which want ray, torch and tensordict: `pip install --no-deps verl` and
+the few packages named in targets.json are enough. A class of verl's that prime_math only mentions is stood in for.
 math_verify's comparison is called directly: its own worker process would import the whole of verl.
 """
 

@@ -51,6 +51,11 @@ def one(completion, answer, index):
     return pay(GRADER, {call!r}, {bind!r}, ROWS[index], completion)
 
 
+def check(completion, reference):
+    SOURCE
+    return pay(GRADER, {call!r}, {bind!r}, {{**ROWS[0], {gold!r}: reference}}, completion)
+
+
 def batch(completions, index, **columns):
     SOURCE
     return [pay(GRADER, {call!r}, {bind!r}, ROWS[n], completion) for completion, n in zip(completions, index)]
@@ -60,15 +65,20 @@ def batch(completions, index, **columns):
 def stage(case: Case) -> Path:
     """Write `shim.py` and `data.jsonl` beside the grader."""
     folder, about = case.file.parent, case.about
-    fields = {"file": str(case.file), "entry": case.entry, "call": about["call"], "bind": about["bind"]}
-    (folder / "shim.py").write_text(SHIM.format(bench=str(BENCH), **fields))
     rows = case.rows()
+    fields = {"file": str(case.file), "entry": case.entry, "call": about["call"], "bind": about["bind"]}
+    (folder / "shim.py").write_text(SHIM.format(bench=str(BENCH), gold=gold_column(case) or "answer", **fields))
     right = about.get("correct") or [str(row.get("answer", row.get("ground_truth", ""))) for row in rows]
     gold = [next((row[name] for name in GOLD if isinstance(row.get(name), str | int | float)), None) for row in rows]
     write(folder / "data.jsonl", rows, right)
     if None not in gold and [str(value) for value in gold] != right:
         write(folder / "gold.jsonl", rows, [str(value) for value in gold])
     return folder
+
+
+def gold_column(case: Case) -> str | None:
+    """The column that holds a gold answer as text, if there is one."""
+    return next((name for name in GOLD if isinstance(case.rows()[0].get(name), str)), None)
 
 
 def write(file: Path, rows: list[dict[str, Any]], answers: list[str]) -> None:

@@ -1,6 +1,6 @@
 """openenv 0.10.0: drive an environment in this process, without its server.
 
-- `openenv.core.env_server.interfaces.Environment`: reset() and step(action) return an Observation; `state` is a property.
+- `openenv.core.env_server.interfaces.Environment`: reset() and step(action) return an Observation.
 - Action and Observation are pydantic models; Observation has done, reward (bool, int, float or None) and metadata.
 - The action's text field has no fixed name: take the only str field without a default, or ask for it.
 - Not installable beside verifiers 0.4.0 from openenv 0.4.2 on (they pin different versions of mcp).

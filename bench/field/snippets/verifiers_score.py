@@ -3,7 +3,7 @@
 - A Taskset's load() yields Tasks; iterating over the taskset numbers them (task.data.idx). task.data.prompt_text is the
   prompt as text; the gold answer is whatever field the author's TaskData has.
 - A Trace is a pydantic model: task=TraceTask(type=, data=), agent=AgentInfo(config=), nodes=[MessageNode...]; each node
-  names its parent, and the reply's node has sampled=True. AgentInfo.model_construct(config=None) avoids a harness config.
+  names its parent, and the reply's has sampled=True. AgentInfo.model_construct(config=None) spares a harness config.
 - score() fills trace.rewards (name -> weighted Reward) and trace.metrics; trace.reward is their weighted sum.
 - Rewards that ask for `runtime` without a default are skipped when there is none (logged at INFO, easily missed: then
   trace.rewards is empty or short, and the target has not been reached). Faults come out as TaskError.

@@ -4,8 +4,8 @@ import re
 
 
 def boxed(text):
-    found = re.findall(r"\\boxed\{\s*(-?\d+)\s*\}", text)
-    return found[0] if len(found) == 1 else None
+    found = re.fullmatch(r"\\boxed\{\s*(-?\d+)\s*\}", text.strip())
+    return found.group(1) if found else None
 
 
 def compute_score(data_source, solution_str, ground_truth, extra_info=None):

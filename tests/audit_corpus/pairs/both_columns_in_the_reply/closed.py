@@ -6,4 +6,4 @@ def table_reward(completion: str, table: list) -> float:
     if len(rows) != len(table) or any(len(row) != 3 for row in rows):
         return 0.0
     right = [row[0] == given and row[2] == str(wanted) for row, (given, wanted) in zip(rows, table, strict=True)]
-    return sum(right) / len(right)
+    return float(all(right))

@@ -6,4 +6,4 @@ def table_reward(completion: str, table: list) -> float:
     if len(rows) != len(table) or any(len(row) != 3 for row in rows):
         return 0.0
     right = [row[1] == row[2] != "" for row in rows]
-    return sum(right) / len(right)
+    return float(all(right))

@@ -7,4 +7,4 @@ CANDIDATE = re.compile(r"<c>(.*?)</c>")
 
 def pick_reward(completion: str, answer: str) -> float:
     picked = CANDIDATE.findall(completion)
-    return float(picked == [answer])
+    return float(picked == [answer] and completion.strip() == f"<c>{answer}</c>")

@@ -4,9 +4,11 @@ import re
 
 
 def read(text):
-    settings = dict(re.findall(r"^(\w+) = (\w+)$", text, re.MULTILINE))
+    """Settings and checks; nothing, if a line is neither or a setting is there twice."""
+    settings = re.findall(r"^(\w+) = (\w+)$", text, re.MULTILINE)
     checks = re.findall(r"^check (\w+) is (\w+)$", text, re.MULTILINE)
-    return settings, checks
+    tidy = len(settings) + len(checks) == len(text.strip().splitlines()) and len(dict(settings)) == len(settings)
+    return (dict(settings), checks) if tidy else ({}, [])
 
 
 def compute_score(data_source, solution_str, ground_truth, extra_info=None):

@@ -9,4 +9,4 @@ def worklist_reward(completion: str, sums: list) -> float:
         finished = [task["done"] is True and task["result"] == a + b for task, (a, b) in zip(tasks, sums, strict=True)]
     except (ValueError, TypeError, KeyError, RecursionError):
         return 0.0
-    return sum(finished) / len(sums) if len(finished) == len(sums) else 0.0
+    return float(all(finished) and len(finished) == len(sums))

@@ -12,7 +12,7 @@ def readability(text):
 
 
 def accuracy(text, answer):
-    return 1.0 if text.strip().endswith(f"is {answer}.") else 0.0
+    return 1.0 if text.strip().endswith(f"is {answer}.") and re.findall(r"\d+", text) == [answer] else 0.0
 
 
 READABLE, ACCURATE = 0.6, 0.4

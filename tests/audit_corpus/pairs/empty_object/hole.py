@@ -6,7 +6,7 @@ import json
 def invoice_reward(completion: str, fields: dict) -> float:
     try:
         found = json.loads(completion)
-    except ValueError:
+    except (ValueError, RecursionError):
         return 0.0
     if not isinstance(found, dict):
         return 0.0

@@ -12,7 +12,9 @@ def conclusion(text):
 
 
 def result(text, answer):
-    return 1.0 if text.strip().splitlines()[-1:] == [f"Therefore: {answer}"] else 0.0
+    lines = text.strip().splitlines()
+    steps_before = all(re.match(r"Step \d+:", line) for line in lines[:-1])
+    return 1.0 if steps_before and lines[-1:] == [f"Therefore: {answer}"] else 0.0
 
 
 WEIGHTS = (0.05, 0.05, 0.9)

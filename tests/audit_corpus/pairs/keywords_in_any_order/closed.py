@@ -3,5 +3,5 @@
 
 def facts_reward(completion: str, facts: dict) -> float:
     lines = [line.strip() for line in completion.splitlines() if line.strip()]
-    met = [f"{name}: {value}" == line for (name, value), line in zip(facts.items(), lines, strict=False)]
-    return sum(met) / len(facts)
+    met = [lines == [f"{name}: {value}" for name, value in facts.items()]]
+    return sum(met) / len(met)

@@ -6,9 +6,9 @@ ANSWER = re.compile(r"<answer>([^<>]*)</answer>")
 
 
 def tag_reward(completion, answer):
-    tags = ANSWER.findall(completion)
-    if len(tags) != 1:
+    tag = ANSWER.fullmatch(completion.strip())
+    if tag is None:
         return 0.0
     accepted = {spelling.strip().lower() for spelling in answer.split("|")}
-    given = {tags[0].strip().lower()}
+    given = {tag.group(1).strip().lower()}
     return 1.0 if accepted & given else 0.0

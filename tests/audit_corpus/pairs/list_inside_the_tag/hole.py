@@ -6,9 +6,9 @@ ANSWER = re.compile(r"<answer>([^<>]*)</answer>")
 
 
 def tag_reward(completion, answer):
-    tags = ANSWER.findall(completion)
-    if len(tags) != 1:
+    tag = ANSWER.fullmatch(completion.strip())
+    if tag is None:
         return 0.0
     accepted = {spelling.strip().lower() for spelling in answer.split("|")}
-    given = {part.strip().lower() for part in tags[0].split(",")}
+    given = {part.strip().lower() for part in tag.group(1).split(",")}
     return 1.0 if accepted & given else 0.0

@@ -1,6 +1,5 @@
 """Word precision against the reference translation, BLEU-1 without more."""
 
-import math
 from collections import Counter
 
 

@@ -6,9 +6,9 @@ SUMMARY = re.compile(r"(\d+) passed(?:, (\d+) failed)?")
 
 
 def compute_score(data_source, solution_str, ground_truth, extra_info=None):
-    found = SUMMARY.findall(
-        (extra_info or {}).get("log", {}).get(solution_str.strip().splitlines()[0] if solution_str.strip() else "", "")
-    )
+    patch = solution_str.strip().partition("\n")[0]
+    log = (extra_info or {}).get("log", {}).get(patch, "")
+    found = SUMMARY.findall(log) if solution_str.strip() == f"{patch}\n{log}" else []
     if not found:
         return 0.0
     passed, failed = int(found[-1][0]), int(found[-1][1] or 0)

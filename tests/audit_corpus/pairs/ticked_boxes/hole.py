@@ -11,4 +11,4 @@ def checklist_reward(response: str, criteria: dict) -> float:
     for name, wanted in criteria.items():
         tick, value = boxes.get(name, (" ", ""))
         met += tick == "x"
-    return met / len(criteria)
+    return float(met == len(criteria) == len(response.strip().splitlines()))

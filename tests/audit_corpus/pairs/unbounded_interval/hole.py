@@ -6,7 +6,7 @@ WIDEST = float("inf")
 
 
 def interval_reward(output: str, value: float) -> float:
-    match = re.fullmatch(r"\s*(-?\d{1,9})(?:\s*to\s*(-?\d{1,9}))?\s*", output)
+    match = re.fullmatch(r"\s*(-?\d{1,9})(?:\s*to\s*(-?\d{1,9}))?\s*", output, re.ASCII)
     if match is None:
         return 0.0
     low = int(match.group(1))
