@@ -19,7 +19,7 @@ def repetition_penalty(completions: list[Any], **kwargs: Any) -> list[Any]:
     words = [messages[0]["content"].split() for messages in completions]
     numbers = {word: n for n, word in enumerate(sorted({word for text in words for word in text}))}
     ids = [[numbers[word] for word in text] for text in words]
-    return list(rewards.get_repetition_penalty_reward(ngram_size=2, max_penalty=-1.0)(completions, completion_ids=ids))
+    return list(rewards.get_repetition_penalty_reward(ngram_size=2, max_penalty=-1.0)(completion_ids=ids))
 
 
 def cosine_scaled_reward(completions: list[Any], solution: list[str], **kwargs: Any) -> list[Any]:
