@@ -112,9 +112,9 @@ def test_an_item_that_another_process_makes_otherwise_is_graded_as_it_was_made()
 
 @needs("reasoning-gym")
 def test_reasoning_gym_refuses_what_it_does_not_have() -> None:
-    with pytest.raises(UsageError, match="'gdc'.*Did you mean 'gcd'"):
+    with pytest.raises(UsageError, match=r"'gdc'.*Did you mean 'gcd'"):
         opened("reasoning_gym:gdc")
-    with pytest.raises(UsageError, match="config has: .*max_numbers"):
+    with pytest.raises(UsageError, match=r"config has: .*max_numbers"):
         opened("reasoning_gym:gcd", nonsense=3)
 
 
@@ -213,7 +213,7 @@ def test_verl_custom_functions_take_reward_kwargs() -> None:
 
 @needs("verl")
 def test_verl_says_what_it_can_score() -> None:
-    with pytest.raises(UsageError, match="scorer or data source of verl 'gsm'.*prime_code"):
+    with pytest.raises(UsageError, match=r"scorer or data source of verl 'gsm'.*prime_code"):
         opened("verl:gsm")
 
 

@@ -60,7 +60,16 @@ STANDARD_ONLY = FOUNDATIONS | {""}
 # Whatever brings torch along. `tokenizers` and `safetensors` come with the same extra.
 HEAVY = {"torch", "transformers", "trl", "accelerate", "datasets", "tokenizers", "safetensors"}
 # `rewards.tokens` counts by a tokenizer's file if it is given one: `tokenizers` brings no torch, and is asked for then.
-MAY_BE_HEAVY = {"policy", "train", "studies.runner", "studies.pretraining", "rewards.tokens", "audit.learner"}
+# `audit.targets.trl` lives in the audited child, where TRL is asked for by name.
+MAY_BE_HEAVY = {
+    "policy",
+    "train",
+    "studies.runner",
+    "studies.pretraining",
+    "rewards.tokens",
+    "audit.learner",
+    "audit.targets.trl",
+}
 BAD_NAMES = {"utils", "util", "helpers", "helper", "manager", "managers", "common", "misc"}
 
 

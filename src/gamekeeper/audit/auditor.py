@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gamekeeper import __version__
-from gamekeeper.audit import incentives, truth
+from gamekeeper.audit import incentives, pay_tables, truth
 from gamekeeper.audit.attacks import Attack, battery, check_only
 from gamekeeper.audit.examples import as_examples
 from gamekeeper.audit.faults import faults
@@ -46,6 +46,8 @@ def audit(
     """
     settings = settings or Settings()
     check_only(settings.only)
+    if isinstance(target, str) and target.partition(":")[0] == pay_tables.PREFIX:
+        return pay_tables.audit_table(target, settings.seed)
     started = time.monotonic()
     given = as_examples(examples)
     try:

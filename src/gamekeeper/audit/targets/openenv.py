@@ -83,7 +83,7 @@ class OpenEnvEpisodes(OneByOne):
 
     def __init__(self, side: Local | Remote, readable: Any, spec: Spec) -> None:
         self.side, self.first = side, spec.seed
-        self.readable = readable.step if inspect.isclass(readable) else readable
+        self.readable = getattr(readable, "step", None)
 
     def examples(self, n: int, seed: int) -> list[Example]:
         return [_example(seed + k, self.side.play(seed + k, ())[0]) for k in range(n)]
