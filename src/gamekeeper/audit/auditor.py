@@ -125,7 +125,7 @@ class Audit:
         """Findings that no single reply shows."""
         extra: list[Finding | None] = []
         if self._wants("data"):
-            extra.append(modal(found.scenes))
+            extra.append(modal(found.scenes, self._answers()))
         if self._wants("context") and self.target.truths:
             opposite = incentives.conditional(shots, found.scenes)
             extra.append(opposite)
@@ -135,6 +135,12 @@ class Audit:
         if table is not None:
             extra.append(incentives.under_audited(table))
         return in_order([*findings, *(f for f in extra if f is not None)])
+
+    def _answers(self) -> list[str]:
+        """The answers of all rows given, or of as many more items as the target makes."""
+        if self.given:
+            return [golds[0] for e in self.given if (golds := truth.golds(e.answer))]
+        return list(getattr(self.target, "answers", ()))
 
     def _finished(self, finding: Finding, shots: Sequence[Shot], found: Survey, shooting: Range) -> Finding:
         """With the minimal reply, what that is paid, and the command that shows it again."""

@@ -125,6 +125,7 @@ class ChildTarget:
             raise CouldNotLook(f"The target {self.name!r} does not load: {said['error']}")
         self.kind, self.layers = str(said["kind"]), tuple(said["layers"])
         self.bindings: Sequence[str] = said["bindings"]
+        self.answers: list[str] = said["answers"]
         self._source, self._own = str(said["source"]), [Example.from_json(e) for e in said["examples"]]
 
     # The protocol

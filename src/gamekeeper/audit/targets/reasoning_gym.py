@@ -7,6 +7,7 @@ seeds make otherwise are graded as they were made first.
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 from gamekeeper.audit.finding import Example, Turns
@@ -16,6 +17,7 @@ from gamekeeper.audit.targets.native import OneByOne, options_of, rest_of
 from gamekeeper.errors import UnknownName, UsageError
 
 _RANGE = ("0.1.20", "0.2")
+_ANSWERS, _ANSWERS_S = 300, 1.0
 
 
 def open_grader(spec: Spec) -> ReasoningGym:
@@ -26,7 +28,8 @@ def open_grader(spec: Spec) -> ReasoningGym:
     if name not in DATASETS:
         raise UnknownName("data set of reasoning-gym", name, DATASETS)
     try:
-        return ReasoningGym(create_dataset(name, **options))
+        more = create_dataset(name, **{**options, "size": max(_ANSWERS, options["size"])})
+        return ReasoningGym(create_dataset(name, **options), more)
     except (TypeError, AssertionError, ValueError) as error:
         fields = ", ".join(sorted(DATASETS[name][1].__dataclass_fields__))
         raise UsageError(
@@ -38,12 +41,22 @@ class ReasoningGym(OneByOne):
     kind = "reasoning-gym data set"
     bindings = ("score_answer(reply, entry)",)
 
-    def __init__(self, items: Any) -> None:
-        self.items = items
+    def __init__(self, items: Any, more: Any) -> None:
+        """more: another data set of the same config, as large as is needed to count its answers."""
+        self.items, self.more = items, more
         self.readable = type(items).score_answer
 
     def examples(self, n: int, seed: int) -> list[Example]:
         return [_example(k, self.items[k]) for k in range(min(n, len(self.items)))]
+
+    def answers(self) -> list[str]:
+        """The answers of many more items than are played, as far as they are made in a second."""
+        found, until = [], time.monotonic() + _ANSWERS_S
+        for item in self.more:
+            found.append(str(item["answer"]))
+            if time.monotonic() > until:
+                break
+        return found
 
     def grade(self, example: Example, turns: Turns, binding: int = 0) -> Any:
         return self.items.score_answer(turns[-1], self._entry(example))
