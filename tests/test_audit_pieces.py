@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gamekeeper.audit.attacks.base import Attack, Technique
+from gamekeeper.audit.attacks.tables import shown_lists
 from gamekeeper.audit.binding import arguments, bindings
 from gamekeeper.audit.carriers import COMMON, carriers
 from gamekeeper.audit.entries import place_of, shown_tests
@@ -371,3 +372,13 @@ def test_wilson_by_hand() -> None:
     """9 of 10 at z = 1.96: (0.9 + 0.19208 - 1.96 * sqrt(0.009 + 0.009604)) / 1.38416 = 0.5958."""
     assert wilson_low(9, 10) == pytest.approx(0.59585, abs=1e-4)
     assert wilson_low(0, 5) == pytest.approx(0.0, abs=1e-9)
+
+
+# Tables of what a prompt shows
+
+
+def test_lists_of_a_prompt() -> None:
+    words = "It matches whole words: wolf, pear. It does not match: fox, lemon."
+    assert shown_lists(words) == [["wolf", "pear"], ["fox", "lemon"]]
+    assert shown_lists("Give the rule over n for the sequence 1, 4, 9, 16, ...")[0] == ["1", "4", "9", "16"]
+    assert shown_lists("Add 3 and 4.") == []
