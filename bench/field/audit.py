@@ -25,8 +25,8 @@ from gamekeeper.audit.examples import read_examples
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 SPEC = json.loads((HERE / "targets.json").read_text())
-OPTIONS: dict[str, Any] = {"most_examples": 32, "seconds": 30.0, "search": 200, "memory_mb": 16384}
-TYPED = ("--most-examples", "32", "--seconds", "30", "--search", "200", "--memory", "16384")
+OPTIONS: dict[str, Any] = {"most_examples": 32, "seconds": 60.0, "search": 200, "memory_mb": 16384}
+TYPED = ("--most-examples", "32", "--seconds", "60", "--search", "200", "--memory", "16384")
 PACKAGES = {
     "reasoning_gym": "reasoning-gym",
     "trl": "trl",
