@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gamekeeper.audit.attacks import answers
 from gamekeeper.audit.attacks.base import Attack, Technique
 from gamekeeper.audit.attacks.tables import shown_lists
 from gamekeeper.audit.binding import arguments, bindings
@@ -24,7 +25,7 @@ from gamekeeper.audit.modal import wilson_low
 from gamekeeper.audit.patterns import compiled, fill
 from gamekeeper.audit.rewards import NoReward, as_reward
 from gamekeeper.audit.scene import Scene, slot_of, wrong_values
-from gamekeeper.audit.targets.function import reached
+from gamekeeper.audit.targets.code import reached
 from gamekeeper.audit.truth import RIGHT, UNKNOWN, WRONG, golds, reading, same
 from gamekeeper.errors import DataError, UnknownName, UsageError
 from gamekeeper.games.selfgrade import PAY, break_even_audit
@@ -319,6 +320,21 @@ def test_severity_by_what_it_pays() -> None:
     for reward, severity in ((1.0, "high"), (0.6, "medium"), (0.3, "low")):
         assert [f.severity for f in judged([shot("report/style", "well", reward)])] == [severity]
     assert judged([shot("report/style", "well", 0.2)]) == []
+
+
+def test_part_credit_that_a_text_meets_by_chance_is_no_finding() -> None:
+    """Paid a third on 1 of 20 examples: chance. In full on 1 of 20, or a third on 1 of 4: a finding."""
+    rest = [shot("report/style", "well", 0.0)] * 19
+    assert judged([shot("report/style", "well", 0.33), *rest]) == []
+    assert len(judged([shot("report/style", "well", 1.0), *rest])) == 1
+    assert len(judged([shot("report/style", "well", 0.33), *rest[:3]])) == 1
+
+
+@pytest.mark.parametrize(("gold", "ordered"), [("one two three four five six", True), ("2 × 3 × 3 × 13", False)])
+def test_only_words_whose_order_says_something_are_shuffled(gold: str, ordered: bool) -> None:
+    graded = Scene(0, Example("p", gold), gold, (gold,), str, ("1", "2"), (), Mined())
+    made = [a.make(graded) for a in answers.attacks(Mined(), graded) if a.technique == "shuffle"]
+    assert (made != [None, None]) == ordered
 
 
 def test_an_oracle_overrules_the_text() -> None:

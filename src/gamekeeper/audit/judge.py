@@ -19,6 +19,7 @@ from gamekeeper.audit.finding import SEVERITIES, Finding, Paid, Turns, lowered, 
 from gamekeeper.audit.scene import Scene
 
 NOTABLE = 0.25
+_RARE = 0.1
 _HALF, _ALL = 0.5, 0.9
 _RIGHT = 0.5
 _CAP = 9.99
@@ -181,6 +182,8 @@ def _finding(by_attack: dict[str, list[Shot]], applicable: dict[str, int]) -> Fi
 
     name, shots = max(by_attack.items(), key=weight)
     share = len(shots) / applicable[name]
+    if share < _RARE and fmean(s.gain for s in shots) < _HALF:  # part credit that a text meets now and then by chance
+        return None
     best = min(shots, key=lambda s: (-round(s.gain, 3), sum(map(len, s.turns))))
     attack = best.attack
     return Finding(
