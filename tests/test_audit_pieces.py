@@ -9,9 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gamekeeper.audit.attacks import answers
 from gamekeeper.audit.attacks.base import Attack, Technique
-from gamekeeper.audit.attacks.tables import shown_lists
 from gamekeeper.audit.binding import arguments, bindings
 from gamekeeper.audit.carriers import COMMON, carriers
 from gamekeeper.audit.entries import place_of, shown_tests
@@ -330,13 +328,6 @@ def test_part_credit_that_a_text_meets_by_chance_is_no_finding() -> None:
     assert len(judged([shot("report/style", "well", 0.33), *rest[:3]])) == 1
 
 
-@pytest.mark.parametrize(("gold", "ordered"), [("one two three four five six", True), ("2 × 3 × 3 × 13", False)])
-def test_only_words_whose_order_says_something_are_shuffled(gold: str, ordered: bool) -> None:
-    graded = Scene(0, Example("p", gold), gold, (gold,), str, ("1", "2"), (), Mined())
-    made = [a.make(graded) for a in answers.attacks(Mined(), graded) if a.technique == "shuffle"]
-    assert (made != [None, None]) == ordered
-
-
 def test_an_oracle_overrules_the_text() -> None:
     assert judged([shot("report/style", "well", 1.0)], lambda _s, _t: 1.0) == []
     assert judged([shot("report/style", "42", 1.0)], lambda _s, _t: 0.0) != []
@@ -388,13 +379,3 @@ def test_wilson_by_hand() -> None:
     """9 of 10 at z = 1.96: (0.9 + 0.19208 - 1.96 * sqrt(0.009 + 0.009604)) / 1.38416 = 0.5958."""
     assert wilson_low(9, 10) == pytest.approx(0.59585, abs=1e-4)
     assert wilson_low(0, 5) == pytest.approx(0.0, abs=1e-9)
-
-
-# Tables of what a prompt shows
-
-
-def test_lists_of_a_prompt() -> None:
-    words = "It matches whole words: wolf, pear. It does not match: fox, lemon."
-    assert shown_lists(words) == [["wolf", "pear"], ["fox", "lemon"]]
-    assert shown_lists("Give the rule over n for the sequence 1, 4, 9, 16, ...")[0] == ["1", "4", "9", "16"]
-    assert shown_lists("Add 3 and 4.") == []
