@@ -25,24 +25,37 @@ def kept(name: str) -> Any:
 
 
 def audit_corpus(part: str) -> str:
-    """Every auditor on the labelled corpus: `all` of it or what was `held-out`; or `families`, ours alone."""
+    """`rivals`: every auditor over the cases that all looked at; `own` and `families`: ours over all that it did."""
     record = kept("audit-corpus")
     if record is None:
         return NO_RECORD
-    if part == "families":
-        return _families(record["auditors"][0])
-    return _auditors(record["auditors"], part.replace("-", " "))
+    made = {"rivals": _rivals, "own": _own, "families": _families}
+    return made[part](record)
 
 
-def _auditors(auditors: Sequence[dict[str, Any]], split: str) -> str:
-    names = ("recall", "false alarms", "told apart", "could not look, and could have", "false clean")
-    rows = [[a["auditor"], *(_share(a["splits"][split][n]) for n in names)] for a in auditors]
-    return table(["auditor", *names], rows)
+_COUNTED = ("recall", "false alarms", "told apart", "could not look, and could have", "false clean")
 
 
-def _families(auditor: dict[str, Any]) -> str:
+def _rivals(record: dict[str, Any]) -> str:
+    rows = [
+        [a["auditor"], a["about"].get("version", ""), *(_share(a["splits"]["all"][n]) for n in _COUNTED)]
+        for a in record["auditors"]
+    ]
+    cases, held = record["auditors"][0]["cases"], record["auditors"][0]["splits"]["held out"]["recall"]["of"]
+    holes = record["auditors"][0]["splits"]["all"]["recall"]["of"]
+    text = f"{cases} graders, {holes} of them with a hole, {held} of those held out:"
+    return f"{text}\n\n{table(['auditor', 'version', *_COUNTED], rows)}"
+
+
+def _own(record: dict[str, Any]) -> str:
+    own = record["own"]
+    rows = [[name, *(_share(own["splits"][name][n]) for n in _COUNTED)] for name in ("all", "seen", "held out")]
+    return f"{own['cases']} graders, {own['seconds']:.0f} s:\n\n{table(['part', *_COUNTED], rows)}"
+
+
+def _families(record: dict[str, Any]) -> str:
     rows = []
-    for name, split in auditor["splits"].items():
+    for name, split in record["own"]["splits"].items():
         kind, _, word = name.partition(" ")
         if kind in ("family", "style"):
             rows.append([kind, f"`{word}`", _share(split["recall"]), _share(split["false alarms"])])

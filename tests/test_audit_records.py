@@ -87,8 +87,8 @@ def a_record(name: str, cases: int = 2) -> dict[str, Any]:
          "note": "the payload", "seconds": 1.0, "id": str(n)}
         for n in range(cases)
     ]  # fmt: skip
-    splits = {"all": split, "held out": split, "family f": split, "style s": split}
-    return {"auditor": name, "cases": cases, "splits": splits, "rows": rows}
+    splits = {"all": split, "seen": split, "held out": split, "family f": split, "style s": split}
+    return {"auditor": name, "about": {"version": "1"}, "seconds": 1.0, "cases": cases, "splits": splits, "rows": rows}
 
 
 def test_nothing_that_is_held_out_is_told(tables: Any) -> None:
@@ -98,14 +98,20 @@ def test_nothing_that_is_held_out_is_told(tables: Any) -> None:
     assert [row["case"] for row in found["auditors"][0]["rows"]] == ["0:hole"]
 
 
-def test_auditors_that_saw_different_cases_are_not_compared(tables: Any) -> None:
-    with pytest.raises(SystemExit, match="saw different cases"):
-        tables.merged([a_record("ours"), a_record("theirs", 3)])
+def test_auditors_are_compared_over_the_cases_that_all_looked_at(tables: Any) -> None:
+    found = tables.merged([a_record("ours", 4), a_record("theirs", 3)])
+    assert [a["cases"] for a in found["auditors"]] == [3, 3]
+    assert found["auditors"][0]["splits"]["all"]["recall"]["of"] == 3
+    assert found["own"]["cases"] == 4
+    with pytest.raises(SystemExit, match="no case in common"):
+        tables.merged([a_record("ours", 0), a_record("theirs", 3)])
 
 
 def test_the_corpus_table_has_every_auditor(blocks: Any, tables: Any, tmp_path: Path) -> None:
-    assert blocks.audit_corpus("all") == blocks.NO_RECORD
+    assert blocks.audit_corpus("own") == blocks.NO_RECORD
     (tmp_path / "audit-corpus.json").write_text(json.dumps(tables.merged([a_record("ours"), a_record("theirs")])))
-    for part in ("all", "held-out"):
-        assert blocks.audit_corpus(part).count("1 of 2 [0.10, 0.90]") == 10
+    found = blocks.audit_corpus("rivals")
+    assert "2 graders, 2 of them with a hole, 1 of those held out" in found
+    assert found.count("| 2 of 2 [0.34, 1.00] |") == 2
+    assert "| seen | 1 of 2 [0.10, 0.90] |" in blocks.audit_corpus("own")
     assert "| family | `f` |" in blocks.audit_corpus("families")
