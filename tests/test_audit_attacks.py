@@ -10,6 +10,7 @@ import pytest
 from gamekeeper.audit.attacks import answers, breakers
 from gamekeeper.audit.attacks.program_texts import SNOOPS
 from gamekeeper.audit.attacks.tables import shown_lists
+from gamekeeper.audit.carriers import COMMON
 from gamekeeper.audit.finding import Example
 from gamekeeper.audit.mining import Mined, mine
 from gamekeeper.audit.scene import Scene
@@ -55,3 +56,9 @@ def test_a_program_finds_the_cases_that_lie_beside_it(tmp_path: Path, monkeypatc
     exec("def f(*a):\n" + "\n".join(f"    {line}" for line in SNOOPS["files"].splitlines()), space)
     assert space["f"]([3, 4]) == 25
     assert space["f"]([1]) is None
+
+
+def test_a_box_has_braces_in_every_shape() -> None:
+    boxes = [c.wrap("65") for c in COMMON if "boxed" in c.name]
+    assert len(boxes) == 4
+    assert all("\\boxed{65}" in text for text in boxes)
