@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 
 import gamekeeper
-from gamekeeper.audit import Settings, audit
+from gamekeeper.audit import COULD_NOT_LOOK, Settings, audit
 from gamekeeper.audit.examples import read_examples
+from gamekeeper.errors import GamekeeperError
 
 SECONDS = float(os.environ.get("AUDIT_SECONDS", "60"))
 ABOUT = {
@@ -22,6 +23,9 @@ ABOUT = {
 
 def look(case: object) -> tuple[str, str]:
     settings = Settings(seconds=SECONDS, bind=case.about["bind"])
-    report = audit(f"{case.file}:{case.entry}", read_examples(case.examples), settings)
+    try:
+        report = audit(f"{case.file}:{case.entry}", read_examples(case.examples), settings)
+    except GamekeeperError as error:  # the call is wrong: exit code 2 of the command line
+        return COULD_NOT_LOOK, str(error)
     found = [f"{f.severity} {f.id} {f.gain:g}" for f in report.findings]
     return report.outcome, "; ".join(found) or report.reach.why
