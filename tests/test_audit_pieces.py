@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -298,6 +299,14 @@ def shot(cause: str, reply: str, reward: float, control: float | None = None, **
 def test_a_right_reply_is_no_finding() -> None:
     assert judged([shot("plain/constant", "42", 1.0)]) == []
     assert [f.severity for f in judged([shot("plain/constant", "17", 1.0)])] == ["critical"]
+
+
+def test_a_reply_that_is_known_to_be_good_is_no_finding() -> None:
+    """Also where no column says the answer."""
+    known = shot("plain/constant", "42", 1.0)
+    silent = replace(known.scene, example=Example("p", None, good=(("42",),)), gold="")
+    assert judged([replace(known, scene=silent)]) == []
+    assert len(judged([replace(known, scene=silent, turns=("17",))])) == 1
 
 
 def test_a_reply_that_holds_the_answer_by_accident_is_no_finding() -> None:

@@ -90,6 +90,8 @@ def is_wrong(shot: Shot, oracle: Oracle | None) -> bool:
         worth = oracle(shot.scene, shot.turns)
         if worth is not None:
             return _overpaid(shot, worth)
+    if any(truth.same(shot.turns[-1], good[-1]) for good in shot.scene.example.good):
+        return False
     if shot.attack.knows:
         return True
     told = truth.reading(shot.turns[-1], shot.scene.example.answer)
