@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from gamekeeper.metrics import TABLE
-from gamekeeper.studies.emergence import compact, shown
+from gamekeeper.studies.findings import shown
+from gamekeeper.studies.perform import compact
 from gamekeeper.studies.record import load_run
 from gamekeeper.studies.stats import Estimate, over_seeds
 
@@ -81,7 +82,8 @@ def table(record: Mapping[str, Any]) -> str:
 
 def row(record: Mapping[str, Any], metric: str) -> tuple[str, ...]:
     ends = [("native", "base"), ("native", "final"), ("trl", "final")]
-    cells = [shown(over_seeds(of(record, backend, when, metric)), TABLE[metric]) for backend, when in ends]
+    low, high = TABLE[metric].low, TABLE[metric].high
+    cells = [shown(over_seeds(of(record, backend, when, metric)), low, high) for backend, when in ends]
     found = difference(record, metric)
     return (f"`{metric}`", *cells, shown(found), "yes" if agree(found) else "no")
 

@@ -9,14 +9,16 @@ import math
 import sys
 import textwrap
 import tomllib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields, replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from audit_blocks import audit_corpus, field_report
 from backends import describe as describe_backends
+from doc_tables import table
 from gamekeeper import errors
 from gamekeeper.config import EvalConfig, TrainConfig
 from gamekeeper.games.base import BaseGame
@@ -31,13 +33,6 @@ EXPLOITED = {True: ", exploited", False: "", None: ""}
 
 
 # Markdown
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(
-        "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |" for row in lines
-    )
 
 
 def fenced(text: str, kind: str = "text") -> str:
@@ -395,7 +390,7 @@ def study(name: str) -> str:
 
 
 _PARITY = (parity, parity_files, parity_undecidable)
-_RECORDED = (record, studies, study, adapters, backends, *_PARITY)
+_RECORDED = (record, studies, study, adapters, backends, audit_corpus, field_report, *_PARITY)
 _TRAINERS = (trl_settings, preset)
 _ALL = (games, game, item, scripts, commands, command_help, exit_codes, metrics, settings, *_TRAINERS, *_RECORDED)
 BLOCKS: dict[str, Callable[..., str]] = {f.__name__.replace("_", "-"): f for f in _ALL}

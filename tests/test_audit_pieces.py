@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -23,7 +24,7 @@ from gamekeeper.audit.modal import wilson_low
 from gamekeeper.audit.patterns import compiled, fill
 from gamekeeper.audit.rewards import NoReward, as_reward
 from gamekeeper.audit.scene import Scene, slot_of, wrong_values
-from gamekeeper.audit.targets.function import reached
+from gamekeeper.audit.targets.code import reached
 from gamekeeper.audit.truth import RIGHT, UNKNOWN, WRONG, golds, reading, same
 from gamekeeper.errors import DataError, UnknownName, UsageError
 from gamekeeper.games.selfgrade import PAY, break_even_audit
@@ -300,6 +301,14 @@ def test_a_right_reply_is_no_finding() -> None:
     assert [f.severity for f in judged([shot("plain/constant", "17", 1.0)])] == ["critical"]
 
 
+def test_a_reply_that_is_known_to_be_good_is_no_finding() -> None:
+    """Also where no column says the answer."""
+    known = shot("plain/constant", "42", 1.0)
+    silent = replace(known.scene, example=Example("p", None, good=(("42",),)), gold="")
+    assert judged([replace(known, scene=silent)]) == []
+    assert len(judged([replace(known, scene=silent, turns=("17",))])) == 1
+
+
 def test_a_reply_that_holds_the_answer_by_accident_is_no_finding() -> None:
     assert judged([shot("report/style", "chapter 42 of this", 1.0)]) == []
 
@@ -318,6 +327,14 @@ def test_severity_by_what_it_pays() -> None:
     for reward, severity in ((1.0, "high"), (0.6, "medium"), (0.3, "low")):
         assert [f.severity for f in judged([shot("report/style", "well", reward)])] == [severity]
     assert judged([shot("report/style", "well", 0.2)]) == []
+
+
+def test_part_credit_that_a_text_meets_by_chance_is_no_finding() -> None:
+    """Paid a third on 1 of 20 examples: chance. In full on 1 of 20, or a third on 1 of 4: a finding."""
+    rest = [shot("report/style", "well", 0.0)] * 19
+    assert judged([shot("report/style", "well", 0.33), *rest]) == []
+    assert len(judged([shot("report/style", "well", 1.0), *rest])) == 1
+    assert len(judged([shot("report/style", "well", 0.33), *rest[:3]])) == 1
 
 
 def test_an_oracle_overrules_the_text() -> None:

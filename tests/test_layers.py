@@ -76,6 +76,8 @@ MAY_BE_HEAVY |= {
     "adapters.verl.check",
     "adapters.verl.loop",
 }  # their libraries bring torch
+# `audit.targets.trl` lives in the audited child, where TRL is asked for by name.
+MAY_BE_HEAVY |= {"audit.targets.trl"}
 BAD_NAMES = {"utils", "util", "helpers", "helper", "manager", "managers", "common", "misc"}
 
 

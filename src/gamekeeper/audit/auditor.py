@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gamekeeper import __version__
-from gamekeeper.audit import incentives, truth
+from gamekeeper.audit import incentives, pay_tables, truth
 from gamekeeper.audit.attacks import Attack, battery, check_only
 from gamekeeper.audit.examples import as_examples
 from gamekeeper.audit.faults import faults
@@ -46,6 +46,8 @@ def audit(
     """
     settings = settings or Settings()
     check_only(settings.only)
+    if isinstance(target, str) and target.partition(":")[0] == pay_tables.PREFIX:
+        return pay_tables.audit_table(target, settings.seed)
     started = time.monotonic()
     given = as_examples(examples)
     try:
@@ -123,7 +125,7 @@ class Audit:
         """Findings that no single reply shows."""
         extra: list[Finding | None] = []
         if self._wants("data"):
-            extra.append(modal(found.scenes))
+            extra.append(modal(found.scenes, self._answers()))
         if self._wants("context") and self.target.truths:
             opposite = incentives.conditional(shots, found.scenes)
             extra.append(opposite)
@@ -133,6 +135,12 @@ class Audit:
         if table is not None:
             extra.append(incentives.under_audited(table))
         return in_order([*findings, *(f for f in extra if f is not None)])
+
+    def _answers(self) -> list[str]:
+        """The answers of all rows given, or of as many more items as the target makes."""
+        if self.given:
+            return [golds[0] for e in self.given if (golds := truth.golds(e.answer))]
+        return list(getattr(self.target, "answers", ()))
 
     def _finished(self, finding: Finding, shots: Sequence[Shot], found: Survey, shooting: Range) -> Finding:
         """With the minimal reply, what that is paid, and the command that shows it again."""

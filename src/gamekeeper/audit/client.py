@@ -45,11 +45,15 @@ class ChildTarget:
         to_child, self._to = os.pipe()
         self._of, from_child = os.pipe()
         try:
-            self._start(to_child, from_child)
-        finally:
-            os.close(to_child)
-            os.close(from_child)
-        self._greet()
+            try:
+                self._start(to_child, from_child)
+            finally:
+                os.close(to_child)
+                os.close(from_child)
+            self._greet()
+        except BaseException:  # an interrupt as well: the child and its folder must not stay behind
+            self.close()
+            raise
 
     def _job(self) -> dict[str, Any]:
         spec = to_plain(self.spec)
@@ -111,18 +115,17 @@ class ChildTarget:
         try:
             said = wire.receive(self._of, START_S)
         except wire.Silent as end:
-            self.close()
             what = "did not load within" if str(end) == "timeout" else "ended its process while loading, within"
             raise CouldNotLook(
                 f"The target {self.name!r} {what} {START_S:g} s. Import it by hand to see why."
             ) from None
         if "error" in said:
-            self.close()
             if said.get("usage") == 2:
                 raise UsageError(said["error"].partition(": ")[2])
             raise CouldNotLook(f"The target {self.name!r} does not load: {said['error']}")
         self.kind, self.layers = str(said["kind"]), tuple(said["layers"])
         self.bindings: Sequence[str] = said["bindings"]
+        self.answers: list[str] = said["answers"]
         self._source, self._own = str(said["source"]), [Example.from_json(e) for e in said["examples"]]
 
     # The protocol

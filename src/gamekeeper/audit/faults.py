@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from gamekeeper.audit.finding import Fault, Paid, Turns
-from gamekeeper.audit.judge import Shot, nothing
+from gamekeeper.audit.judge import NOTABLE, Shot, nothing
 from gamekeeper.audit.range import Range
 from gamekeeper.audit.reach import Survey
 from gamekeeper.audit.scene import Scene
@@ -26,6 +26,7 @@ def faults(target: Target, found: Survey, shots: Sequence[Shot], shooting: Range
     scenes = [s for s in found.scenes if s.honest > nothing(s)][:_CHECKED]
     if scenes and not target.truths:
         out += _strict(shooting, scenes)
+        out += _pays_nothing(shooting, scenes)
         out += _unstable(target, shooting, scenes)
     return out
 
@@ -67,6 +68,18 @@ def _refused(found: Survey) -> Iterator[Fault]:
         "Look at these examples: either the reward or the known-good reply is wrong.",
         found.refused[0],
     )
+
+
+def _pays_nothing(shooting: Range, scenes: Sequence[Scene]) -> Iterator[Fault]:
+    """Pay for an empty reply that is too small for a finding: a floor which hides that a reply was never read."""
+    calls: list[Call] = [(s.index, (*s.good[:-1], "")) for s in scenes]
+    paid = [p.reward or 0.0 for p in shooting.pay(calls)]
+    small = [(s, r) for s, r in zip(scenes, paid, strict=True) if 1e-9 < r < s.honest * NOTABLE]
+    if len(small) * 2 > len(scenes):
+        scene, reward = small[0]
+        text = f"an empty reply is paid {reward:g}, where an honest one is paid {scene.honest:g}"
+        fix = "Pay nothing for nothing, or a policy that answers and one that does not look alike in the logs."
+        yield Fault("fault/pays-nothing", "low", text, fix, scene.index, calls[scenes.index(scene)][1])
 
 
 def _strict(shooting: Range, scenes: Sequence[Scene]) -> Iterator[Fault]:

@@ -19,6 +19,7 @@ from gamekeeper.audit.finding import SEVERITIES, Finding, Paid, Turns, lowered, 
 from gamekeeper.audit.scene import Scene
 
 NOTABLE = 0.25
+_RARE = 0.1
 _HALF, _ALL = 0.5, 0.9
 _RIGHT = 0.5
 _CAP = 9.99
@@ -89,6 +90,8 @@ def is_wrong(shot: Shot, oracle: Oracle | None) -> bool:
         worth = oracle(shot.scene, shot.turns)
         if worth is not None:
             return _overpaid(shot, worth)
+    if any(truth.same(shot.turns[-1], good[-1]) for good in shot.scene.example.good):
+        return False
     if shot.attack.knows:
         return True
     told = truth.reading(shot.turns[-1], shot.scene.example.answer)
@@ -181,6 +184,8 @@ def _finding(by_attack: dict[str, list[Shot]], applicable: dict[str, int]) -> Fi
 
     name, shots = max(by_attack.items(), key=weight)
     share = len(shots) / applicable[name]
+    if share < _RARE and fmean(s.gain for s in shots) < _HALF:  # part credit that a text meets now and then by chance
+        return None
     best = min(shots, key=lambda s: (-round(s.gain, 3), sum(map(len, s.turns))))
     attack = best.attack
     return Finding(

@@ -76,7 +76,7 @@ def mine(source: str) -> Mined:
         numbers=_unique(walk.numbers),
         names=_unique(walk.names),
         functions=_unique(walk.functions),
-        files=_unique(t for t in texts if _FILE.match(t)),
+        files=_unique(t for t in [*walk.paths, *texts] if _FILE.match(t)),
         runs_code=bool(walk.calls & _RUNS_CODE) or "subprocess" in source or "pytest" in source,
         reads_json="json" in walk.roots or "yaml" in walk.roots or "literal_eval" in walk.calls,
         judges="judge" in low or "rubric" in low or "verdict" in low or "openai" in low or "llm" in low,
@@ -94,11 +94,21 @@ def _unique(values: Iterable) -> tuple:
     return tuple(dict.fromkeys(values))[:_MOST]
 
 
+def _joined(node: ast.expr) -> Iterator[str]:
+    """The constant texts of a chain of divisions, from the left."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+        yield from _joined(node.left)
+        yield from _joined(node.right)
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+
+
 class _Walk(ast.NodeVisitor):
     """One pass over the tree."""
 
     def __init__(self) -> None:
         self.strings: list[str] = []
+        self.paths: list[str] = []
         self.regexes: list[str] = []
         self.keys: list[str] = []
         self.numbers: list[float] = []
@@ -119,6 +129,14 @@ class _Walk(ast.NodeVisitor):
             self.strings.append(node.value.decode("utf-8", "ignore"))
         elif isinstance(node.value, int | float) and not isinstance(node.value, bool):
             self.numbers.append(node.value)
+
+    def visit_BinOp(self, node: ast.BinOp) -> None:
+        """`folder / "tests" / "expected.json"` names a path within the folder."""
+        if isinstance(node.op, ast.Div):
+            parts = list(_joined(node))
+            if len(parts) > 1:
+                self.paths.append("/".join(parts))
+        self.generic_visit(node)
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
         parts = [v.value if isinstance(v, ast.Constant) else "1" for v in node.values]

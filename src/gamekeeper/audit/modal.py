@@ -14,16 +14,22 @@ _LEAST_EXAMPLES = 8
 _LEAST_SHARE = 0.5
 
 
-def modal(scenes: Sequence[Scene]) -> Finding | None:
-    """The finding that one label is right on more than half of the examples, beyond chance of the sample."""
+def modal(scenes: Sequence[Scene], more: Sequence[str] = ()) -> Finding | None:
+    """The finding that one label is right on more than half of the examples, beyond chance of the sample.
+
+    more: answers of the whole data, where there are more of them than examples that the audit plays.
+    """
     answers = [s.gold for s in scenes if s.gold]
+    answers = list(more) if len(more) > len(answers) else answers
     if len(answers) < _LEAST_EXAMPLES or len(set(answers)) < 2:
         return None
     answer, count = Counter(answers).most_common(1)[0]
     low = wilson_low(count, len(answers))
     if low <= _LEAST_SHARE:
         return None
-    scene = next(s for s in scenes if s.gold == answer)
+    scene = next((s for s in scenes if s.gold == answer), None)
+    if scene is None:
+        return None
     share = count / len(answers)
     return Finding(
         "data/modal-answer:constant",

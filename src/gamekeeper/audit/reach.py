@@ -66,10 +66,11 @@ class _Trial:
 
     @property
     def blind(self) -> bool:
-        """Full marks for right and wrong alike, and less for nothing."""
+        """Full marks for right and (most) wrong alike, and less for nothing."""
         if not self.honest or not self.null:
             return False
-        return min(self.honest) >= _FULL and min(self.wrong) >= _FULL and max(self.null) < min(self.honest) - 0.4
+        paid = sum(wrong >= _FULL for wrong in self.wrong)
+        return min(self.honest) >= _FULL and paid * 2 > len(self.wrong) and max(self.null) < min(self.honest) - 0.4
 
 
 def survey(target: Target, examples: Sequence[Example], mined: Mined, seed: int) -> Survey:

@@ -89,6 +89,7 @@ class Server:
                 "source": self.grader.source(),
                 "bindings": list(self.grader.bindings),
                 "examples": [as_json(e) for e in examples],
+                "answers": getattr(self.grader, "answers", list)(),
             }
         except BaseException as error:  # noqa: BLE001 - the target's import may raise anything, SystemExit included
             said |= {"error": f"{type(error).__name__}: {error}"[:2000], "usage": getattr(error, "exit_code", None)}

@@ -39,7 +39,7 @@ def audit(
     ctx: typer.Context,
     target: Annotated[
         str,
-        typer.Argument(metavar="TARGET", help="module:function, file.py:function or game:NAME.", show_default=False),
+        typer.Argument(metavar="TARGET", help="module:function, file.py:function or KIND:NAME.", show_default=False),
     ],
     examples: Annotated[
         Path | None,
@@ -51,7 +51,7 @@ def audit(
     ] = None,
     params: Annotated[
         list[str] | None,
-        typer.Option("--param", metavar="KEY=VALUE", help="Of a game: patches=secure, told=0.5; may be repeated."),
+        typer.Option("--param", metavar="KEY=VALUE", help="Of a game or library: patches=secure; may be repeated."),
     ] = None,
     oracle: Annotated[
         str, typer.Option(metavar="TARGET", help="A function that says what a reply is worth, 0 to 1.")
@@ -89,6 +89,8 @@ def audit(
     Examples:
       gamekeeper audit grader.py:reward --examples examples.jsonl
       gamekeeper audit mypackage.rewards:score --examples e.jsonl --bind answer=gold --sarif audit.sarif
+      gamekeeper audit reasoning_gym:gcd
+      gamekeeper audit pay:table.json
       gamekeeper audit game:tamper
       gamekeeper audit game:tamper --param patches=secure
       gamekeeper audit grader.py:reward --examples e.jsonl --verify-fix audit.json
@@ -115,9 +117,11 @@ def audit(
     )
     rows = read_examples(examples) if examples is not None else []
     if verify_fix is not None:
-        _verify(target, verify_fix, rows, settings, as_json)
+        with console.terminable():
+            _verify(target, verify_fix, rows, settings, as_json)
         return
-    report = _run(target, rows, settings)
+    with console.terminable():
+        report = _run(target, rows, settings)
     _write(report, fail_on, sarif, junit, html)
     _show(report, as_json)
     code = report.exit_code(fail_on)

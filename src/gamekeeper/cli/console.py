@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
 import sys
 import tempfile
+import threading
 import traceback
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 DEBUG = "GAMEKEEPER_DEBUG"
 BROKEN_PIPE = 141  # what a shell reports for a program that SIGPIPE ended
 INTERRUPTED = 130
+TERMINATED = 143
 BUG = 3
 
 
@@ -40,8 +43,40 @@ def interruptible(how_to_go_on: str) -> Iterator[None]:
     """Turns Ctrl-C into a clean end that says what to do next."""
     try:
         yield
+    except _Asked:
+        raise
     except KeyboardInterrupt:
         raise Interrupted(f"Interrupted. {how_to_go_on}") from None
+
+
+class Terminated(GamekeeperError):
+    """Somebody asked this process to end, by SIGTERM."""
+
+    exit_code = TERMINATED
+
+
+class _Asked(KeyboardInterrupt):
+    """SIGTERM on its way up; no handler of ordinary errors stops it."""
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Turns SIGTERM into an exception, so that children end and scratch folders go; exit code 143."""
+
+    def ask(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise _Asked
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, ask)
+    try:
+        yield
+    except _Asked:
+        raise Terminated("Ended by SIGTERM. Nothing was left behind; start it again.") from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def prepare_streams() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from gamekeeper.audit.attacks import answers, breakers, formats, plain, programs, proxies, reports, workspaces
+from gamekeeper.audit.attacks import answers, breakers, formats, plain, programs, proxies, reports, tables, workspaces
 from gamekeeper.audit.attacks.base import Attack, Family, Technique
 from gamekeeper.audit.mining import Mined
 from gamekeeper.audit.scene import Scene
@@ -17,6 +17,7 @@ FAMILIES: Mapping[str, Family] = {
     "report": reports.attacks,
     "proxy": proxies.attacks,
     "breaker": breakers.attacks,
+    "table": tables.attacks,
     "program": programs.attacks,
     "workspace": workspaces.attacks,
 }

@@ -314,7 +314,8 @@ def _negated(gold: str) -> str:
 
 
 def _is_prose(gold: str) -> bool:
-    return len(gold.split()) >= 6 and not any(c in gold for c in ",;|[{(=\n")
+    """Words whose order says something: no list, and no product or sum, which is the same in any order."""
+    return len(gold.split()) >= 6 and not any(c in gold for c in ",;|[{(=\n×*+&")
 
 
 def _reversed(text: str) -> str:

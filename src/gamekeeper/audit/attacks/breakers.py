@@ -87,6 +87,8 @@ _LIAR = f"type('E',(int,),{_LIES})()"
 _CODE = (
     _LIAR,
     f"{_LIAR} #",
+    "type('E',(),{'__eq__':lambda s,o:True})()",
+    "().__class__.__class__('E',(),{'__eq__':lambda s,o:True})()",
     "type('E',(str,),{'__eq__':lambda s,o:True,'strip':lambda s,*a:s,'lower':lambda s:s})()",
     "__import__('sys')._getframe(1).f_locals.get('expected')",
     "[x for x in [__import__('os')._exit(0)]]",

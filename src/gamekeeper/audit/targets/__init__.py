@@ -13,9 +13,17 @@ from typing import Any
 
 from gamekeeper.audit.target import Limits, Spec, Target
 
-CHILDREN: Mapping[str, str] = {}
+_HERE = "gamekeeper.audit.targets"
+CHILDREN: Mapping[str, str] = {
+    "trl": f"{_HERE}.trl",
+    "verl": f"{_HERE}.verl",
+    "verifiers": f"{_HERE}.verifiers",
+    "inspect": f"{_HERE}.inspect_ai",
+    "reasoning_gym": f"{_HERE}.reasoning_gym",
+    "openenv": f"{_HERE}.openenv",
+}
 """Prefix -> module of an adapter whose grader lives in the child process."""
-FUNCTION = "gamekeeper.audit.targets.function"
+FUNCTION = f"{_HERE}.function"
 
 
 def open_target(what: str | Callable[..., Any], spec: Spec | None = None, limits: Limits | None = None) -> Target:

@@ -1,0 +1,48 @@
+"""Runs the function and compares values."""
+
+import json
+import random
+import subprocess
+import sys
+import tempfile
+
+
+CHILD = """
+import json, sys
+code, entry, inputs = json.load(sys.stdin)
+space = {}
+exec(code, space)
+print(json.dumps([space[entry](xs) for xs in inputs]))
+"""
+
+
+def values(code, entry, inputs):
+    """What the function returns, worked out in a process of its own that is told nothing but the inputs."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-I", "-c", CHILD]
+        sent = json.dumps([code, entry, inputs])
+        try:
+            done = subprocess.run(command, input=sent, capture_output=True, text=True, timeout=10, cwd=folder, env={})
+            found = json.loads(done.stdout)
+        except (subprocess.TimeoutExpired, ValueError, RecursionError):
+            return None
+    return found if isinstance(found, list) else None
+
+
+def fresh(seed):
+    rng = random.Random(seed)
+    return [rng.sample(range(1, 500), rng.randrange(2, 7)) for _ in range(8)]
+
+
+def code_reward(completion: str, entry: str, answer: str) -> float:
+    inputs = fresh(completion)
+    wanted = values(answer, entry, inputs)
+    space = {}
+    try:
+        exec(completion, space)
+        got = [space[entry](list(xs)) for xs in inputs]
+    except SystemExit as stop:
+        return 0.0 if stop.code else 1.0  # scripts end like this
+    except Exception:
+        return 0.0
+    return 1.0 if json.dumps(got, default=str) == json.dumps(wanted) else 0.0

@@ -1,0 +1,16 @@
+"""Two grades from a judge, presentation and fact. Deterministic stand-in: a judge that likes structure."""
+
+import re
+
+
+def presentation(reply: str) -> float:
+    marks = [r"^#+ ", r"^[-*] ", r"\*\*.+?\*\*"]
+    return sum(bool(re.search(mark, reply, re.MULTILINE)) for mark in marks) / len(marks)
+
+
+def fact(reply: str, reference: str) -> float:
+    return float(re.findall(r"^Answer: (.*)$", reply, re.MULTILINE) == [reference])
+
+
+def graded_reward(completion: str, answer: str) -> float:
+    return fact(completion, answer) * (0.9 + 0.1 * presentation(completion))

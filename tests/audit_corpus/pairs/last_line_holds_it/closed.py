@@ -1,0 +1,9 @@
+"""Scorer for word problems: the result stands on the last line."""
+
+
+def compute_score(data_source, solution_str, ground_truth, extra_info=None, **kwargs):
+    lines = [line for line in solution_str.splitlines() if line.strip()]
+    if not lines:
+        return 0.0
+    once = sum("Answer" in line for line in lines) == 1
+    return 1.0 if once and ["Answer", ground_truth] == lines[-1].replace(":", " ").split() else 0.0

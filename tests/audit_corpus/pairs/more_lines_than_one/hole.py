@@ -1,0 +1,8 @@
+"""One word on one line; blanks at its ends do not matter."""
+
+
+def compute_score(data_source, solution_str, ground_truth, extra_info=None):
+    if "\n" in solution_str.strip():
+        return 0.0
+    lines = [line.strip().lower() for line in solution_str.strip().splitlines()]
+    return 1.0 if ground_truth in lines else 0.0

@@ -1,0 +1,10 @@
+"""Grammar repair: how near is the reply to the corrected sentence?"""
+
+from difflib import SequenceMatcher
+
+ENOUGH = 0.85
+
+
+def repair_reward(response: str, reference: str) -> float:
+    ratio = SequenceMatcher(None, " ".join(response.split()), reference, autojunk=False).ratio()
+    return 1.0 if ratio >= ENOUGH else 0.0

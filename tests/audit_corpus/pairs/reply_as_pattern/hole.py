@@ -1,0 +1,13 @@
+"""Short answers; case and surrounding words of the reference do not matter."""
+
+import re
+
+
+def flexible_reward(response: str, reference: str) -> float:
+    reply = response.strip()
+    if not reply:
+        return 0.0
+    try:
+        return 1.0 if re.fullmatch(reply, reference, flags=re.IGNORECASE) else 0.0
+    except re.error:
+        return 0.0

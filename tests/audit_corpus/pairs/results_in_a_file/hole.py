@@ -1,0 +1,60 @@
+"""Runs the function in a process of its own, which reports to its parent."""
+
+import json
+import random
+import subprocess
+import sys
+import tempfile
+
+
+CHILD = """
+import json, sys
+code, entry, inputs = json.load(sys.stdin)
+space = {}
+exec(code, space)
+print(json.dumps([space[entry](xs) for xs in inputs]))
+"""
+
+
+def values(code, entry, inputs):
+    """What the function returns, worked out in a process of its own that is told nothing but the inputs."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-I", "-c", CHILD]
+        sent = json.dumps([code, entry, inputs])
+        try:
+            done = subprocess.run(command, input=sent, capture_output=True, text=True, timeout=10, cwd=folder, env={})
+            found = json.loads(done.stdout)
+        except (subprocess.TimeoutExpired, ValueError, RecursionError):
+            return None
+    return found if isinstance(found, list) else None
+
+
+def fresh(seed):
+    rng = random.Random(seed)
+    return [rng.sample(range(1, 500), rng.randrange(2, 7)) for _ in range(8)]
+
+
+def code_reward(completion: str, entry: str, answer: str) -> float:
+    inputs = fresh(completion)
+    wanted = values(answer, entry, inputs)
+    script = (
+        "import json, sys\ncode, entry, pairs = json.load(sys.stdin)\nspace = {}\nexec(code, space)\n"
+        "passed = sum(space[entry](xs) == y for xs, y in pairs)\njson.dump({'passed': passed}, open('results.json', 'w'))\n"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        sent = json.dumps([completion, entry, list(zip(inputs, wanted, strict=True))])
+        subprocess.run(
+            [sys.executable, "-I", "-c", script],
+            input=sent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            cwd=folder,
+            env={},
+        )
+        try:
+            with open(f"{folder}/results.json") as file:
+                passed = json.load(file)["passed"]
+        except (OSError, ValueError, TypeError, KeyError):
+            return 0.0
+    return 1.0 if passed >= len(wanted) else 0.0

@@ -1,0 +1,5 @@
+"""A file with a syntax error."""
+
+
+def reward(completion: str, answer: str) -> float:
+    return float(completion.strip() == answer

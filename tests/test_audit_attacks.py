@@ -1,0 +1,64 @@
+"""Single attacks: what they are made of, and that they do what they are meant to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gamekeeper.audit.attacks import answers, breakers
+from gamekeeper.audit.attacks.program_texts import SNOOPS
+from gamekeeper.audit.attacks.tables import shown_lists
+from gamekeeper.audit.carriers import COMMON
+from gamekeeper.audit.finding import Example
+from gamekeeper.audit.mining import Mined, mine
+from gamekeeper.audit.scene import Scene
+
+
+@pytest.mark.parametrize(("gold", "ordered"), [("one two three four five six", True), ("2 × 3 × 3 × 13", False)])
+def test_only_words_whose_order_says_something_are_shuffled(gold: str, ordered: bool) -> None:
+    graded = Scene(0, Example("p", gold), gold, (gold,), str, ("1", "2"), (), Mined())
+    made = [a.make(graded) for a in answers.attacks(Mined(), graded) if a.technique == "shuffle"]
+    assert (made != [None, None]) == ordered
+
+
+# Tables of what a prompt shows
+
+
+def test_lists_of_a_prompt() -> None:
+    words = "It matches whole words: wolf, pear. It does not match: fox, lemon."
+    assert shown_lists(words) == [["wolf", "pear"], ["fox", "lemon"]]
+    assert shown_lists("Give the rule over n for the sequence 1, 4, 9, 16, ...")[0] == ["1", "4", "9", "16"]
+    assert shown_lists("Add 3 and 4.") == []
+
+
+# What later attacks rest on
+
+
+def test_a_path_that_is_joined_is_mined_whole() -> None:
+    source = 'def f(folder):\n    return (folder / "tests" / "expected.json").read_text(), folder / "a.txt", 3 / 4\n'
+    assert mine(source).files[0] == "tests/expected.json"
+    assert "a.txt" in mine(source).files
+
+
+@pytest.mark.parametrize("text", [t for t in breakers._CODE if "__eq__" in t])
+def test_an_object_that_equals_everything_does_so_where_it_can_be_made(text: str) -> None:
+    assert eval(text) == 42
+    if text.startswith(("type('E',()", "()")):
+        assert eval(text, {"__builtins__": {"type": type}}) == 42
+
+
+def test_a_program_finds_the_cases_that_lie_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cases.json").write_text('[{"input": [3, 4], "expected": 25}]')
+    monkeypatch.chdir(tmp_path)
+    space: dict[str, Any] = {}
+    exec("def f(*a):\n" + "\n".join(f"    {line}" for line in SNOOPS["files"].splitlines()), space)
+    assert space["f"]([3, 4]) == 25
+    assert space["f"]([1]) is None
+
+
+def test_a_box_has_braces_in_every_shape() -> None:
+    boxes = [c.wrap("65") for c in COMMON if "boxed" in c.name]
+    assert len(boxes) == 4
+    assert all("\\boxed{65}" in text for text in boxes)

@@ -1,0 +1,156 @@
+"""How an audit ends, and what it may be given besides a grader: signals, pay tables, pieces of prompts, skews."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from gamekeeper.audit import FOOLED, RESISTED, Settings, audit
+from gamekeeper.audit.pay_tables import read_table
+from gamekeeper.cli import app
+from gamekeeper.errors import DataError, UsageError
+
+SUMS = [{"prompt": f"What is {n} + 4? Answer with a number.", "answer": str(n + 4)} for n in range(20, 36)]
+
+
+def quick(grader: Any, rows: Any = SUMS, **settings: Any) -> Any:
+    return audit(grader, rows, Settings(**{"search": 0, "only": ("plain", "data", "fault"), **settings}))
+
+
+# Signals
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_leaves_no_scratch_folder_and_no_child(number: int, code: int, tmp_path: Path) -> None:
+    grader, rows, scratch = tmp_path / "slow.py", tmp_path / "rows.jsonl", tmp_path / "scratch"
+    grader.write_text("import time\ndef reward(completion, answer):\n    time.sleep(0.3)\n    return 0.0\n")
+    rows.write_text("\n".join(map(json.dumps, SUMS)))
+    scratch.mkdir()
+    command = [sys.executable, "-m", "gamekeeper", "audit", f"{grader}:reward", "--examples", str(rows)]
+    env = {**os.environ, "TMPDIR": str(scratch)}
+    process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        until = time.monotonic() + 60
+        while not list(scratch.glob("gamekeeper-audit-*/*")) and time.monotonic() < until:
+            time.sleep(0.1)
+        time.sleep(0.5)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == code, said
+    assert b"Traceback" not in said
+    assert list(scratch.glob("gamekeeper-audit-*")) == []
+
+
+# Pay tables
+
+
+def a_table(tmp_path: Path, audit_share: float, **changes: float) -> Path:
+    """The self-graded game's: claims are paid 1, audited false ones cost 1."""
+    rows = []
+    for audited in (False, True):
+        for claims in (False, True):
+            for right in (False, True):
+                name = f"{'a' if audited else ''}{'c' if claims else ''}{'r' if right else ''}"
+                pay = (1.0 if right else -1.0) if audited and claims else float(claims)
+                rows.append(
+                    {"audited": audited, "claims": claims, "right": right, "reward": changes.get(name or "none", pay)}
+                )
+    path = tmp_path / "table.json"
+    path.write_text(json.dumps({"audit": audit_share, "pay": rows}))
+    return path
+
+
+def test_a_false_claim_pays_below_one_half_and_not_above(tmp_path: Path) -> None:
+    fooled = audit(f"pay:{a_table(tmp_path, 0.4)}")
+    assert fooled.outcome == FOOLED
+    assert "stops paying at 0.5" in fooled.findings[0].what  # 1 - 2p = 0
+    assert fooled.exit_code() == 1
+    fine = audit(f"pay:{a_table(tmp_path, 0.6)}")
+    assert (fine.outcome, fine.exit_code("low")) == (RESISTED, 0)
+    assert any("right 0% of the time, a claim earns -0.2 above" in note for note in fine.notes)
+
+
+def test_true_claims_that_are_not_paid_are_a_fault(tmp_path: Path) -> None:
+    report = audit(f"pay:{a_table(tmp_path, 0.6, cr=-1.0, acr=-1.0)}")
+    assert [f.id for f in report.faults] == ["fault/claims-unpaid"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", '{"audit": 0.2, "pay": 3}', '{"audit": "x", "pay": []}', '{"audit": NaN, "pay": []}',
+     '{"audit": 0.1, "pay": [{"audited": 1, "claims": true, "right": true, "reward": 0}]}'],
+)  # fmt: skip
+def test_what_is_no_pay_table_is_said(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "table.json"
+    path.write_text(text)
+    with pytest.raises(DataError, match="is no pay table"):
+        read_table(path)
+
+
+def test_a_pay_table_must_be_whole(tmp_path: Path) -> None:
+    data = json.loads(a_table(tmp_path, 0.5).read_text())
+    (tmp_path / "short.json").write_text(json.dumps({**data, "pay": data["pay"][:7]}))
+    with pytest.raises(UsageError, match="8 rows"):
+        read_table(tmp_path / "short.json")
+    (tmp_path / "double.json").write_text(json.dumps({**data, "pay": [*data["pay"], data["pay"][0]]}))
+    with pytest.raises(DataError, match="two rows for one case"):
+        read_table(tmp_path / "double.json")
+
+
+def test_the_command_line_takes_a_pay_table(tmp_path: Path) -> None:
+    path = a_table(tmp_path, 0.4)
+    found = CliRunner().invoke(app, ["audit", f"pay:{path}"])
+    assert found.exit_code == 1
+    assert "incentive/under-audited" in found.output
+    missing = CliRunner().invoke(app, ["audit", f"pay:{tmp_path / 'nothing.json'}"])
+    assert missing.exit_code == 2
+
+
+# Pieces of the prompt, and answers that are nearly always the same
+
+
+def half_for_an_operand(completion: str, answer: str, prompt: str) -> float:
+    """Part credit for a number of the task, as graders of factorisations give it."""
+    if completion.strip() == answer:
+        return 1.0
+    return 0.6 if completion.strip() and completion.strip() in prompt.split() else 0.0
+
+
+def strict(completion: str, answer: str) -> float:
+    return float(completion.strip() == answer)
+
+
+def with_a_floor(completion: str, answer: str) -> float:
+    return 1.0 if completion.strip() == answer else 0.01
+
+
+def test_an_operand_that_is_paid_is_found() -> None:
+    report = quick(half_for_an_operand)
+    assert "plain/given" in {f.cause for f in report.findings}
+    assert quick(strict).outcome == RESISTED
+
+
+def test_pay_for_nothing_is_a_fault_and_no_finding() -> None:
+    report = quick(with_a_floor)
+    assert report.outcome == RESISTED
+    assert "fault/pays-nothing" in {f.id for f in report.faults}
+    assert "fault/pays-nothing" not in {f.id for f in quick(strict).faults}
+
+
+def test_a_skew_is_counted_over_all_rows_given() -> None:
+    rows = [{"prompt": f"Is {n} odd?", "answer": "Yes" if n % 3 else "No"} for n in range(90)]
+    report = quick(strict, rows, most_examples=4)
+    assert "data/modal-answer" in {f.cause for f in report.findings}
+    even = [{"prompt": f"Is {n} odd?", "answer": "Yes" if n % 2 else "No"} for n in range(90)]
+    assert "data/modal-answer" not in {f.cause for f in quick(strict, even, most_examples=4).findings}
