@@ -54,6 +54,7 @@ def test_a_hole_is_found_and_its_closed_twin_is_not_blamed(pair: Pair) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("pair", PROGRAMS)
 def test_graders_that_run_programs(pair: Pair) -> None:
     # Programs that hang cost their grader's whole patience; the hole is found long before the budget ends.
