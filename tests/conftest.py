@@ -8,7 +8,9 @@ import pytest
 from hypothesis import settings
 
 # A busy machine is no failure of a property; hangs are what pytest's own timeout is for.
-settings.register_profile("gamekeeper", deadline=None)
+# The same examples every time, so that only a change makes a test fail; `--hypothesis-profile search` draws new ones.
+settings.register_profile("gamekeeper", deadline=None, derandomize=True)
+settings.register_profile("search", deadline=None)
 settings.load_profile("gamekeeper")
 
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gamekeeper.audit.attacks.base import Attack, Technique
@@ -179,6 +179,7 @@ def test_groups_hold_what_was_asked_for() -> None:
 
 @settings(deadline=None)
 @given(st.text(max_size=30))
+@example("[[")  # Python warns of it
 def test_no_pattern_breaks_the_sampler(pattern: str) -> None:
     made = fill(pattern, ["1"])
     assert made is None or isinstance(made, str)
