@@ -11,7 +11,8 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -85,17 +86,28 @@ def evaluate(
     episodes = list(done)
     groups = 1 + max((e.group for e in episodes), default=-1)
     player = _scripted if isinstance(model, str) and model.startswith("script:") else _played
-    policy = model.removeprefix("script:") if player is _scripted else open_policy(model)
-    for start in range(0, len(items), _EVAL_ITEMS_AT_ONCE):
-        chunk = items[start : start + _EVAL_ITEMS_AT_ONCE]
-        if start < groups:
-            continue
-        made = player(game, policy, chunk, config, ("eval", seed, start))
-        episodes += made
-        (keep or _unkept)(made)
-        at = {"phase": "eval", "step": start + len(chunk), "steps": len(items)}
-        (progress or _quiet)({**at, "metrics": game.metrics([e.score for e in episodes])})
+    with _opened(model, player) as policy:
+        for start in range(0, len(items), _EVAL_ITEMS_AT_ONCE):
+            chunk = items[start : start + _EVAL_ITEMS_AT_ONCE]
+            if start < groups:
+                continue
+            made = player(game, policy, chunk, config, ("eval", seed, start))
+            episodes += made
+            (keep or _unkept)(made)
+            at = {"phase": "eval", "step": start + len(chunk), "steps": len(items)}
+            (progress or _quiet)({**at, "metrics": game.metrics([e.score for e in episodes])})
     return _evaluation(game, episodes)
+
+
+@contextmanager
+def _opened(model: Any, player: Callable[..., Any]) -> Iterator[Any]:
+    """The policy, or the name of the script; connections that were opened for it are closed."""
+    policy = model.removeprefix("script:") if player is _scripted else open_policy(model)
+    try:
+        yield policy
+    finally:
+        if policy is not model and hasattr(policy, "close"):
+            policy.close()
 
 
 def _unkept(_: Sequence[Episode]) -> None:
