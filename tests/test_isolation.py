@@ -8,6 +8,7 @@ import json
 import os
 import random
 import resource
+import shlex
 import shutil
 import subprocess
 import sys
@@ -130,6 +131,28 @@ def test_an_ordinary_user_gets_the_full_level(tmp_path: Path) -> None:
     )
     done = nobody(python, "-c", source)
     assert done.stdout.split() == ["full", "False", "9"], done.stderr
+
+
+@pytest.mark.parametrize("namespaces", ["0", "100"])
+def test_root_that_can_become_nobody_else_is_held_all_the_same(namespaces: str) -> None:
+    """As in `unshare --map-root-user`, bubblewrap and some containers: root's id and no other."""
+    inside = ["unshare", "--user", "--map-root-user", "sh", "-c"]
+    if shutil.which("unshare") is None or subprocess.run([*inside, "true"], capture_output=True).returncode:
+        pytest.skip("no user namespace can be made here by unshare(1): not tested")
+    source = (
+        "from gamekeeper.sandbox import *\n"
+        "box = Sandbox(workers=1, require='filtered')\n"
+        "act = 'def f(x):\\n import os\\n try: os.chown(\".\", 1, 1)\\n except OSError: return x + 7'\n"
+        "r = box.run_cases(Program(act, Entry('function', 'f')), [Case(args=(2,))])\n"
+        "print(box.level(), box.refused()['other-user'], r[0].value, sep=', ')\n"
+    )
+    command = 'echo "$1" > /proc/sys/user/max_user_namespaces; exec "$2" -c "$3"'
+    setting = {**os.environ, "PYTHONPATH": str(SRC)}
+    done = subprocess.run(
+        [*inside, command, "sh", namespaces, sys.executable, source], capture_output=True, text=True, env=setting
+    )
+    level = "full" if int(namespaces) else "filtered"
+    assert done.stdout == f"{level}, this user namespace has no other, 9\n", done.stderr
 
 
 def nobody(*command: str) -> subprocess.CompletedProcess[str]:
@@ -272,6 +295,18 @@ def test_the_module_speaks_json_too() -> None:
         [sys.executable, "-c", script], input=json.dumps(JOB), capture_output=True, text=True, env=low
     )
     assert (done.returncode, "is required" in done.stderr) == (3, True), done.stderr
+
+
+def test_the_module_ends_quietly_when_nobody_reads_on() -> None:
+    code = f"{shlex.quote(sys.executable)} -m gamekeeper.sandbox | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", code],
+        input=(json.dumps(JOB) + "\n") * 3,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(SRC)},
+    )
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 def test_run_requires_isolation_of_games_that_run_code_only(monkeypatch: pytest.MonkeyPatch) -> None:
