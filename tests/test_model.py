@@ -161,7 +161,7 @@ def test_a_runs_folder_is_told_from_its_checkpoints(tmp_path: Path) -> None:
         (tmp_path / name).mkdir(parents=True)
     with pytest.raises(DataError, match=r"There are: \S+/step-10, \S+/step-9\.$"):
         load_weights(tmp_path)
-    with pytest.raises(DataError, match="or `pocket`\\.$"):
+    with pytest.raises(DataError, match=r"or `pocket`\.$"):
         load_weights(tmp_path / "flawed" / "checkpoints" / "step-9")
 
 
