@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import json
+import re
 import math
 import sys
 import textwrap
@@ -345,15 +346,23 @@ def supported(extra: str) -> str:
     return f"`{project['optional-dependencies'][extra][0]}`"
 
 
+_DOTS = re.compile(r"(?:^\.+ +\[ *\d+%\]\n){4,}", re.M)
+
+
+def _few_dots(rows: re.Match[str]) -> str:
+    first, *middle, last = rows[0].splitlines()
+    return f"{first}\n[{len(middle)} rows like it]\n{last}\n"
+
+
 def record(name: str) -> str:
-    """What a command printed, word for word, with where and when it did (scripts/record.py)."""
+    """What a command printed, with where and when it did (scripts/record.py): word for word, but for rows of dots."""
     path = RECORDS / f"{name}.json"
     if not path.is_file():
         return NO_RECORD
     kept = json.loads(path.read_text())
     about = kept["machine"]
     where = f"{about['processor']}, {about['cores']} cores, commit {commit_of(about)}"
-    return f"{fenced(kept['output'])}\n\n*{kept['seconds']:.0f} s on {where}.*"
+    return f"{fenced(_DOTS.sub(_few_dots, kept['output']))}\n\n*{kept['seconds']:.0f} s on {where}.*"
 
 
 def commit_of(about: dict[str, Any]) -> str:
