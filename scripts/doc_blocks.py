@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 import inspect
 import json
-import re
 import math
+import re
 import sys
 import textwrap
 import tomllib
