@@ -208,6 +208,29 @@ def test_verdicts(direction: str, values: list[float], word: str) -> None:
     assert findings.judged([findings.Claim("x", "", direction, values)])[0].word == word
 
 
+@pytest.mark.parametrize(
+    ("direction", "value", "seeds", "word", "why"),
+    [
+        (findings.UP, 0.0, 5, "disagrees", "within 0.05 of 0, the same in all 5 seeds"),
+        (findings.FLAT, 0.0, 3, "agrees", "within 0.05 of 0, the same in all 3 seeds"),
+        (findings.NOT_UP, 0.0, 3, "agrees", "within 0.05 of 0, the same in all 3 seeds"),
+        (findings.UP, 0.9, 2, "undecided", "the same in 2 seeds only"),
+        (findings.UP, 0.9, 3, "agrees", "clear of 0, the same in all 3 seeds"),
+        (findings.UP, 0.04, 3, "disagrees", "within 0.05 of 0, the same in all 3 seeds"),
+        (findings.NOT_UP, 0.9, 3, "disagrees", "clear of 0, the same in all 3 seeds"),
+    ],
+)
+def test_equal_seeds_are_judged_by_what_they_share(
+    direction: str, value: float, seeds: int, word: str, why: str
+) -> None:
+    """No interval and no p value, said aloud."""
+    found = findings.judged([findings.Claim("x", "", direction, [value] * seeds)])[0]
+    assert (found.word, found.why) == (word, why)
+    assert found.p is None
+    assert found.estimate is not None
+    assert findings.shown(found.estimate) == f"{value:.3f} (all {seeds} equal, no interval)"
+
+
 def test_many_comparisons_make_each_harder() -> None:
     claim = findings.Claim("x", "", findings.UP, [0.1, 0.2, 0.3, 0.35])
     alone = findings.judged([claim])[0]

@@ -12,7 +12,7 @@ from typing import Any
 from gamekeeper.report import svg
 from gamekeeper.report.svg import Scale, tag, words
 from gamekeeper.report.text import number, signed, span
-from gamekeeper.studies.findings import Heat, Line, Mark, Plot
+from gamekeeper.studies.findings import Heat, Line, Mark, Plot, no_interval
 from gamekeeper.studies.stats import Estimate
 
 _CELL_W, _CELL_H, _LEFT, _TOP = 150, 58, 150, 58
@@ -47,7 +47,7 @@ def _shaded(heat: Heat, value: Estimate | None, r: int, c: int) -> str:
     strength = min(1.0, abs(value.mean - centre) / reach) if reach else 0.0
     side = "more" if value.mean >= centre else "less"
     said = signed(value.mean) if heat.low < 0 else number(value.mean)
-    under = span(value.interval) if value.interval else "n=1, no interval"
+    under = span(value.interval) if value.interval else no_interval(value)
     return (
         tag("rect", **box, cls=f"heat {side}", fill_opacity=f"{0.08 + 0.5 * strength:.2f}")
         + words(middle, y + 26, said, "heat-value", "middle")
@@ -68,7 +68,7 @@ def plot(drawn: Plot) -> str:
     points = [p for line in drawn.lines for p in line.points]
     if not points:
         return ""
-    highs = [v for _, e in points for v in (e.mean, *(e.interval or ()))]
+    highs = [v for _, e in points for v in (e.mean, *(e.reach or ()))]
     low, high = _domain(highs)
     most = max([x for x, _ in points] + [m.at for m in drawn.marks])
     x = Scale(min(0.0, *(x for x, _ in points)), most or 1.0, 56, _WIDE - 150)
@@ -112,7 +112,7 @@ def _mark(mark: Mark, index: int, x: Scale, y: Scale) -> str:
 def _line(line: Line, index: int, dots: bool, x: Scale, y: Scale) -> str:
     role = f"run-{index % _COLOURS}"
     out = []
-    known = [(at, e.interval) for at, e in line.points if e.interval]
+    known = [(at, e.reach) for at, e in line.points if e.reach]
     held = [(at, (_held(lo, y), _held(hi, y))) for at, (lo, hi) in known]
     if dots:
         for at, (lo, hi) in held:

@@ -54,8 +54,8 @@ def answer(results: Results) -> f.Findings:
 
 _NOTE = (
     f"A repair suffices where the exploit's measure does not end more than {SUFFICES:g} above its base (upper end of "
-    "the interval), and fails where it is clear of that (lower end). The cost is ITP after training, minus ITP of the "
-    "same seeds under the recommended set."
+    "the interval), and fails where it is clear of that (lower end); where all seeds are equal, their value is taken. "
+    "The cost is ITP after training, minus ITP of the same seeds under the recommended set."
 )
 
 
@@ -118,9 +118,9 @@ def _marks(game: str, name: str) -> str:
 
 def _suffices(rises: Sequence[float]) -> str:
     estimate = over_seeds(rises)
-    if estimate is None or estimate.interval is None:
+    if estimate is None or estimate.reach is None:
         return "unknown"
-    low, high = estimate.interval
+    low, high = estimate.reach
     return "yes" if high <= SUFFICES else "no" if low > SUFFICES else "undecided"
 
 
