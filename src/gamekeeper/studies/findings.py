@@ -167,7 +167,7 @@ def comparisons_note(verdicts: Sequence[Verdict]) -> str:
         f"{len(verdicts)} comparisons are judged here, {known} of them with a p value; these are corrected together by "
         f"Holm's method, and a verdict needs p < {ALPHA:g} after it. Intervals are 95% each, one by one: among twenty, "
         f"one is expected to miss. Where seeds are equal to the last digit there is no spread to be seen, so neither "
-        f"an interval nor a p value; from {ENOUGH} seeds on, the verdict goes by the value that they share, and says so."
+        f"an interval nor a p value; the verdict then goes by the value that {ENOUGH} seeds or more share, and says so."
     )
 
 
