@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,6 +26,7 @@ except ImportError:  # pragma: no cover - without record locks (Windows) a secon
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+_LOOK_S = 0.1
 
 
 @contextmanager
@@ -98,21 +100,34 @@ class Lines:
         os.close(self._fd)
 
 
-def lock(root: Path) -> int:
+def lock(root: Path, patience_s: float = 0.0) -> int:
     """Keeps a second process out of a directory; returns the handle whose closing lets it in.
 
-    A record lock dies with its process, by SIGKILL too, and forked children do not inherit it.
+    A record lock dies with its process, by SIGKILL too, and forked children do not inherit it. patience_s: how long to
+    wait for one that is about to leave.
     """
     handle = os.open(root / ".lock", os.O_WRONLY | os.O_CREAT, 0o644)
     if fcntl is None:  # pragma: no cover
         return handle
     try:
+        while not _taken(handle):
+            if patience_s <= 0:
+                raise RunError(f"Another process is writing to {root}. Wait for it or stop it, then go on.")
+            time.sleep(min(_LOOK_S, patience_s))
+            patience_s -= _LOOK_S
+    except BaseException:  # released and raised again
+        os.close(handle)
+        raise
+    return handle
+
+
+def _taken(handle: int) -> bool:
+    """Whether the lock is ours now; also where the file system has no locks, as some network ones."""
+    try:
         fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        os.close(handle)
-        raise RunError(f"Another process is writing to {root}. Wait for it or stop it, then go on.") from None
+        return False
     except OSError as error:
-        if error.errno not in _NO_LOCKS:  # some network file systems have none: go on without
-            os.close(handle)
+        if error.errno not in _NO_LOCKS:
             raise
-    return handle
+    return True
