@@ -41,7 +41,7 @@ def test_every_study_answers_prints_and_draws(name: str) -> None:
     assert found.tables
     assert found.verdicts
     assert all(len(row) == len(table.columns) for table in found.tables for row in table.rows)
-    assert any("corrected together by Holm's method" in note for note in found.notes)
+    assert any("corrected by Holm's method" in note for note in found.notes)
     text = markdown(found)
     assert "Beside the paper" in text
     assert all(v.word in ("agrees", "disagrees", "undecided") for v in found.verdicts)
@@ -238,6 +238,19 @@ def test_many_comparisons_make_each_harder() -> None:
     assert (alone.word, crowd.word) == ("agrees", "undecided")
     assert alone.p is not None
     assert crowd.p == pytest.approx(20 * alone.p)
+
+
+def test_equal_seeds_count_among_the_comparisons() -> None:
+    """They are judged, so they make the others harder, as any comparison does; a single seed is not judged."""
+    claim = findings.Claim("x", "", findings.UP, [0.1, 0.2, 0.3, 0.35])
+    same, single = (findings.Claim("y", "", findings.FLAT, [0.0] * n) for n in (4, 1))
+    alone, crowd = findings.judged([claim])[0], findings.judged([claim, *[same] * 3, single])
+    assert alone.p is not None
+    assert crowd[0].p == pytest.approx(4 * alone.p)
+    assert [v.p for v in crowd[1:]] == [None] * 4
+    note = findings.comparisons_note(crowd)
+    assert "5 comparisons are judged here, 1 of them with a p value" in note
+    assert "for 4 comparisons" in note
 
 
 def test_words_of_a_table_cannot_break_it() -> None:

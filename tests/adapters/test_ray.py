@@ -60,6 +60,7 @@ def started_on(log: Path) -> Any:
 
     def logged(plain: dict[str, Any], *rest: Any) -> Any:
         import ray
+
         from gamekeeper.studies.spread import remote_cell
 
         with log.open("a") as lines:

@@ -8,7 +8,18 @@ from __future__ import annotations
 from gamekeeper.registry import game_class
 from gamekeeper.studies import findings as f
 from gamekeeper.studies.dynamics import HOLD, domination
-from gamekeeper.studies.scope import Scope, Study, about_of, by_seed, differences, emergent, game_of, grpo, measure_of
+from gamekeeper.studies.scope import (
+    Scope,
+    Study,
+    about_of,
+    by_seed,
+    differences,
+    emergent,
+    game_of,
+    grpo,
+    measure_of,
+    said,
+)
 from gamekeeper.studies.stats import over_seeds
 from gamekeeper.studies.store import Placed, Result, Results
 
@@ -114,7 +125,7 @@ def _table(
                     game,
                     first,
                     str(len(found)),
-                    f.shown(over_seeds(list(by_seed(found, "final", measure_of(game)).values()))),
+                    said(found, "final", measure_of(game), game),
                     "" if own else f.shown(over_seeds(final[first, game])),
                     "" if own else f.shown(over_seeds(speed[first, game])),
                     f.steps_of(_domination(r, game) for r in found),

@@ -115,8 +115,13 @@ class Findings:
 
 
 def judged(claims: Sequence[Claim]) -> list[Verdict]:
-    """Verdicts on claims, with p values corrected over all of them."""
-    corrected = holm([p_value(c.differences) for c in claims])
+    """Verdicts on claims, with p values corrected over all that more than one seed speaks to.
+
+    Differences that are all equal have no p value but are judged: they count among the comparisons, as the largest.
+    """
+    weighed = [1.0 if len(c.differences) > 1 else None for c in claims]
+    found = [p_value(c.differences) for c in claims]
+    corrected = holm([w if p is None else p for p, w in zip(found, weighed, strict=True)])
     return [_judged(c, over_seeds(c.differences), p) for c, p in zip(claims, corrected, strict=True)]
 
 
@@ -163,11 +168,14 @@ def _word(direction: str, mean: float, interval: Interval, p: float) -> tuple[st
 def comparisons_note(verdicts: Sequence[Verdict]) -> str:
     """How many comparisons there were, said aloud."""
     known = sum(v.p is not None for v in verdicts)
+    counted = sum(v.estimate is not None and v.estimate.n > 1 for v in verdicts)
     return (
-        f"{len(verdicts)} comparisons are judged here, {known} of them with a p value; these are corrected together by "
-        f"Holm's method, and a verdict needs p < {ALPHA:g} after it. Intervals are 95% each, one by one: among twenty, "
-        f"one is expected to miss. Where seeds are equal to the last digit there is no spread to be seen, so neither "
-        f"an interval nor a p value; the verdict then goes by the value that {ENOUGH} seeds or more share, and says so."
+        f"{len(verdicts)} comparisons are judged here, {known} of them with a p value: that of Student's t over seeds, "
+        f"corrected by Holm's method for {counted} comparisons, those of more than one seed. *Clear of 0* is p < "
+        f"{ALPHA:g} after it. What is *within {MARGIN:g} of 0*, *not above* or *not below* goes by the 95% interval, "
+        "which is not corrected: among twenty intervals, one is expected to miss. Where seeds are equal to the last "
+        "digit there is no spread to be seen, so neither an interval nor a p value; the verdict then goes by the value "
+        f"that {ENOUGH} seeds or more share, and says so."
     )
 
 

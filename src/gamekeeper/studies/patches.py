@@ -12,8 +12,7 @@ from gamekeeper.config import GameConfig
 from gamekeeper.registry import game_class
 from gamekeeper.studies import findings as f
 from gamekeeper.studies.cells import Cell
-from gamekeeper.studies.scope import Scope, Study, about_of, by_seed, differences, grpo, known, measure_of
-from gamekeeper.studies.scope import ends as ends_of
+from gamekeeper.studies.scope import Scope, Study, about_of, by_seed, differences, grpo, measure_of, said
 from gamekeeper.studies.stats import over_seeds
 from gamekeeper.studies.store import Placed, Result, Results
 
@@ -75,7 +74,6 @@ def _table(results: Results) -> f.Table:
     for game, name, found in _sets(results):
         best = by_seed(results.of(game=game, patches=_recommended(game)), "final", "itp")
         cost = differences(by_seed(found, "final", "itp"), best)
-        base_itp = over_seeds(known([ends_of(r.record, "base", "itp") for r in found]))
         rows.append(
             [
                 game,
@@ -84,8 +82,8 @@ def _table(results: Results) -> f.Table:
                 str(len(found)),
                 f.shown(over_seeds(_rise(found, game))),
                 _suffices(_rise(found, game)),
-                f.shown(base_itp),
-                f.shown(over_seeds(list(by_seed(found, "final", "itp").values()))),
+                said(found, "base", "itp", game),
+                said(found, "final", "itp", game),
                 f.shown(over_seeds(cost)),
             ]
         )
@@ -128,9 +126,10 @@ def _claims(results: Results) -> Iterator[f.Claim]:
     """The published repair of each game: does the exploit stay away, as a repair promises?"""
     for game, name, found in _sets(results):
         if name == _published(game) and name != NONE:
-            said = {"selfgrade": "control: ER 9.0", "tamper": "control: ER 74.2"}.get(game, "published as the repair")
+            paper = {"selfgrade": "control: ER 9.0", "tamper": "control: ER 74.2"}.get(game, "published as the repair")
             way = f.UP if game == "tamper" else f.NOT_UP
-            yield f.Claim(f"{game}, published repair {name}: rise of {measure_of(game)}", said, way, _rise(found, game))
+            what = f"{game}, published repair {name}: rise of {measure_of(game)}"
+            yield f.Claim(what, paper, way, _rise(found, game))
 
 
 STUDY = Study(
