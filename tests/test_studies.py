@@ -104,7 +104,7 @@ def test_distill_says_what_a_lesson_lacked() -> None:
     found = answered(distill)
     short = next(note for note in found.notes if note.startswith("tamper: the teacher's rollouts"))
     assert "fewer than 2048 (by seed: 5 in 64, 5 in 64, 5 in 64)" in short
-    assert row(found.tables[0], "tamper", "same", "all")["samples"] == "128 asked, 5 to 5 found"
+    assert row(found.tables[0], "tamper", "same", "all")["samples"] == "128 asked, 5 found"
     claims = {(v.claim.what.split(",")[0], v.claim.direction) for v in found.verdicts}
     assert ("tamper", findings.NOT_UP) in claims
     assert ("tamper", findings.UP) in claims
@@ -163,10 +163,11 @@ def test_patches_has_every_subset_and_judges_the_published_one() -> None:
     found = answered(patches, change, replace(TWO, games=("summary",)))
     assert row(found.tables[0], "summary", "length-gate")["suffices"] == "no"
     assert row(found.tables[0], "summary", "coverage")["suffices"] == "yes"
-    assert row(found.tables[0], "summary", "coverage")["ITP, minus secure"].startswith("0.000 ")
+    assert row(found.tables[0], "summary", "length-gate")["ITP, minus secure"].startswith("0.000 ")
+    assert row(found.tables[0], "summary", "coverage")["ITP, minus secure"] == ""  # it is the secure set itself
     assert [v.word for v in found.verdicts] == ["disagrees"]
     recommended = "+".join(k for k, p in sorted(game_class("summary").patch_table.items()) if p.recommended)
-    assert row(found.tables[0], "summary", recommended)[""] == "recommended"
+    assert row(found.tables[0], "summary", recommended)["known as"] == "recommended"
 
 
 def test_scale_compares_the_largest_with_the_smallest() -> None:

@@ -183,7 +183,8 @@ def test_a_killed_worker_costs_its_cell_and_is_replaced(base: Path, tmp_path: Pa
 def leaving(folder: Path, seconds: float) -> subprocess.Popen[str]:
     """A process that holds a folder for a while, as the worker of a killed grid does until it notices."""
     code = (
-        f"import time; from pathlib import Path; from gamekeeper.studies.disk import lock; lock(Path({str(folder)!r}))\n"
+        "import time; from pathlib import Path; from gamekeeper.studies.disk import lock\n"
+        f"held = lock(Path({str(folder)!r}))\n"
         f"print('held', flush=True); time.sleep({seconds})"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)

@@ -106,7 +106,8 @@ class Threshold:
 
     @property
     def estimate(self) -> Estimate | None:
-        return over_seeds(list(self.by_seed.values()))
+        found = over_seeds(list(self.by_seed.values()))
+        return None if found is None else f.bounded(found, 0.0, 1.0)
 
 
 def _measured(results: Results) -> Threshold:
@@ -127,7 +128,7 @@ def _measured(results: Results) -> Threshold:
 
 def _threshold_table(results: Results, found: Threshold) -> f.Table:
     rows = [
-        ["measured: P(Yes | wrong) falls below one half", f.shown(found.estimate, low=0.0)],
+        ["measured: P(Yes | wrong) falls below one half", f.shown(found.estimate)],
         ["seeds that cross, of all", f"{len(found.by_seed)} of {len(found.by_seed) + found.uncrossed}"],
         ["predicted for an answer that is known to be wrong", f"{found.certain:.3f}"],
         [
@@ -135,7 +136,7 @@ def _threshold_table(results: Results, found: Threshold) -> f.Table:
             "none" if found.unsure is None else f"{found.unsure:.3f}",
         ],
     ]
-    return f.Table("The threshold", ("", "audit probability"), rows)
+    return f.Table("The threshold", ("what", "audit probability"), rows)
 
 
 def _plot(results: Results, found: Threshold) -> f.Plot:

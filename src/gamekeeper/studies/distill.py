@@ -112,7 +112,10 @@ def _lesson(result: Result) -> dict[str, Any]:
 def _used(asked: int, found: Sequence[Result]) -> str:
     """How many samples there were; fewer than asked for where the teacher gave no more."""
     used = sorted({int(_lesson(r).get("used", 0)) for r in found})
-    return str(asked) if used == [asked] else f"{asked} asked, {used[0]} to {used[-1]} found"
+    if used == [asked]:
+        return str(asked)
+    span = f"{used[0]}" if len(used) == 1 else f"{used[0]} to {used[-1]}"
+    return f"{asked} asked, {span} found"
 
 
 def _short(results: Results) -> list[str]:

@@ -73,7 +73,7 @@ def _table(results: Results) -> f.Table:
     rows = []
     for game, name, found in _sets(results):
         best = by_seed(results.of(game=game, patches=_recommended(game)), "final", "itp")
-        cost = differences(by_seed(found, "final", "itp"), best)
+        cost = over_seeds(differences(by_seed(found, "final", "itp"), best))
         rows.append(
             [
                 game,
@@ -84,13 +84,13 @@ def _table(results: Results) -> f.Table:
                 _suffices(_rise(found, game)),
                 said(found, "base", "itp", game),
                 said(found, "final", "itp", game),
-                f.shown(over_seeds(cost)),
+                "" if name == _recommended(game) else f.shown(cost),
             ]
         )
     columns = (
         "game",
         "patches",
-        "",
+        "known as",
         "seeds",
         "rise of the exploit",
         "suffices",
