@@ -120,7 +120,7 @@ def test_a_torn_record_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"seed0\.json cannot be read.*Delete it, and its cell is run again"):
         read_results(tmp_path, "emergence")
     path.write_text(json.dumps({"format": 99, "address": "x"}))
-    with pytest.raises(RunError, match="record format 99"):
+    with pytest.raises(RunError, match="has format 99"):
         read_results(tmp_path, "emergence")
     path.write_text(json.dumps({"anything": 1}))
     with pytest.raises(RunError, match="neither an address nor a config"):

@@ -27,6 +27,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 _LOOK_S = 0.1
+_GO_ON = "go on with --resume (a study: by the same command)"
 
 
 @contextmanager
@@ -41,12 +42,12 @@ def disk_errors(root: Path) -> Iterator[None]:
 def _message(root: Path, error: OSError) -> str:
     if error.errno in _FULL:
         return (
-            f"The disk is full: {root} could not be written further. All steps recorded so far and the last "
-            "checkpoint are kept. Free some space, then go on with --resume."
+            f"The disk is full: {root} could not be written further. All that was recorded before and the last "
+            f"checkpoint are kept. Free some space, then {_GO_ON}."
         )
     if error.errno in _FORBIDDEN:
         return f"No permission to write to {error.filename or root}. Choose a directory that you may write to."
-    return f"{root} could not be written: {error}. What was recorded before is kept; go on with --resume."
+    return f"{root} could not be written: {error}. What was recorded before is kept; {_GO_ON}."
 
 
 @contextmanager
