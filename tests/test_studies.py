@@ -100,6 +100,20 @@ def test_catalysis_pairs_by_seed_and_counts_domination_from_the_start() -> None:
     assert row(found.tables[0], "tamper", "selfgrade")["domination"] == "never"
 
 
+def test_catalysis_pairs_steps_to_domination_and_says_who_is_missing() -> None:
+    """Fresh runs pass the bar at step 7, 7 and never; after another game at 3, 5 and 5."""
+    steps = {"base": (7, 7, None), "tamper": (3, 5, 5)}
+    whole = fake_results(catalysis.STUDY, TWO)
+    for result in whole.found:
+        at = steps.get(result.role["first"], (None, None, None))[result.role["seed"]]
+        passed = [[s, float(at is not None and s >= at)] for s in range(1, 20)]
+        result.record["curves"]["yes_given_wrong"] = passed
+    found = row(catalysis.answer(whole).tables[0], "selfgrade", "tamper")
+    assert found["domination"] == "3 to 5"
+    # -4 and -2: mean -3, standard error 1, t(1) = 12.706.
+    assert found["domination minus fresh"] == "-3.0 [-15.7, 9.7] (2 of 3 seeds dominate both times)"
+
+
 def test_distill_says_what_a_lesson_lacked() -> None:
     found = answered(distill)
     short = next(note for note in found.notes if note.startswith("tamper: the teacher's rollouts"))
