@@ -65,7 +65,7 @@ def _heat(results: Results, metric: str) -> f.Heat:
     names = [f"{level:g}" for level in LEVELS]
     title = "P(Yes | wrong) after training" if metric == measure_of(GAME) else "ITP after training"
     values = [[value(told, audit) for audit in LEVELS] for told in LEVELS]
-    return f.Heat(title, names, names, values, 0.0, 1.0, "told", "actual")
+    return f.Heat(title, names, names, values, 0.0, 1.0, "audits told", "audits made")
 
 
 def _table(results: Results) -> f.Table:

@@ -161,7 +161,8 @@ class Store:
 
         A cell that was run again for its checkpoint alone keeps the record that it has.
         """
-        self._failure(cell).unlink(missing_ok=True)
+        with disk_errors(self.out):
+            self._failure(cell).unlink(missing_ok=True)
         if cell.address in self._found:
             return
         path = self.records / study / f"{cell.name}.json"
