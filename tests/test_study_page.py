@@ -104,6 +104,7 @@ def test_nothing_in_a_record_can_act() -> None:
 
 def test_an_interval_is_never_broken_and_nothing_is_let_through() -> None:
     assert unbroken("0.5 [0.4, 0.6]") == '0.5 <span class="whole">[0.4, 0.6]</span>'
+    assert unbroken("0 (n=1, no interval)") == '0 <span class="whole">(n=1, no interval)</span>'
     assert unbroken("0 (all 3 equal, no interval)").count('class="whole"') == 2
     assert unbroken("Made by: `gamekeeper study x`.") == "Made by: <code>gamekeeper study x</code>."
     assert "<b" not in unbroken("[<b>, <b onclick=x>] `<script>`").replace('<span class="whole">', "")
@@ -127,6 +128,12 @@ def test_whiskers_of_two_lines_do_not_cover_each_other() -> None:
     places = [float(e.get("x1", 0)) for e in drawn.iter() if "whisker" in (e.get("class") or "")]
     assert len(set(places)) == 3
     assert max(places) - min(places) < 20
+
+
+def test_steps_have_no_halves() -> None:
+    lines = [Line("a", [(float(s), Estimate(0.5, None, 1)) for s in range(4)])]
+    assert {"0", "1", "2", "3"} <= set(texts(figures.plot(Plot("t", "x", "", lines))))
+    assert "2.5" not in texts(figures.plot(Plot("t", "x", "", lines)))
 
 
 def test_a_share_that_just_passes_one_does_not_halve_the_figure() -> None:

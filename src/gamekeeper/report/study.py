@@ -23,7 +23,7 @@ from gamekeeper.report.text import count, listed
 from gamekeeper.studies.disk import disk_errors, write_atomic
 from gamekeeper.studies.findings import Findings
 
-_WHOLE = re.compile(r"\[[^\[\]<>]{1,24}, [^\[\]<>]{1,24}\]|no interval|all \d+ equal")
+_WHOLE = re.compile(r"\[[^\[\]<>]{1,24}, [^\[\]<>]{1,24}\]|\(n=1, no interval\)|no interval|all \d+ equal")
 _CODE = re.compile(r"`([^`]+)`")
 
 __all__ = ["markdown", "plain", "render", "write_study"]

@@ -102,6 +102,8 @@ def _axes(drawn: Plot, x: Scale, y: Scale) -> str:
         out.append(tag("line", x1=x.start, x2=x.end, y1=y(value), y2=y(value), cls="axis" if value == 0 else "grid"))
         out.append(words(x.start - 8, y(value) + 4, svg.tick_label(value, marks), "tick", "end"))
     across = x.ticks(8)
+    if all(at == int(at) for line in drawn.lines for at, _ in line.points):  # steps: there is no half of one
+        across = [t for t in across if t == int(t)]
     out += [words(x(t), y.start + 18, svg.tick_label(t, across), "tick", "middle") for t in across]
     out.append(words((x.start + x.end) / 2, y.start + 38, drawn.x, "axis-name", "middle"))
     out.append(words(x.start - 48, y.end - 16, drawn.y, "axis-name"))

@@ -108,8 +108,9 @@ def _unmatched(results: Results) -> list[str]:
         apart = [s for s in native if s in distilled and abs(native[s] - distilled[s]) > 2 * MATCHED]
         if apart:
             out.append(
-                f"{game}: seeds {', '.join(map(str, apart))} are not matched (starts differ by more than "
-                f"{2 * MATCHED:g}); their comparison says little."
+                f"{game}: {'seed' if len(apart) == 1 else 'seeds'} {', '.join(map(str, apart))} "
+                f"{'is' if len(apart) == 1 else 'are'} not matched (starts differ by more than {2 * MATCHED:g}), so "
+                "that the comparison says little."
             )
     return out
 
