@@ -264,7 +264,7 @@ def test_equal_seeds_count_among_the_comparisons() -> None:
     assert crowd[0].p == pytest.approx(4 * alone.p)
     assert [v.p for v in crowd[1:]] == [None] * 4
     note = findings.comparisons_note(crowd)
-    assert "5 comparisons are judged here, 1 of them with a p value" in note
+    assert "Comparisons judged here: 5, 1 of them with a p value" in note
     assert "for 4 comparisons" in note
 
 

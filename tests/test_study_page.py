@@ -130,6 +130,14 @@ def test_whiskers_of_two_lines_do_not_cover_each_other() -> None:
     assert max(places) - min(places) < 20
 
 
+def test_a_wide_interval_does_not_flatten_the_curves() -> None:
+    wide = Plot("t", "x", "y", [Line("a", [(float(s), Estimate(0.5, (-8.0, 9.0), 2)) for s in range(3)])])
+    assert {"0", "1.0"} <= set(texts(figures.plot(wide)))
+    assert not {"5", "10"} & set(texts(figures.plot(wide)))
+    far = Plot("t", "x", "y", [Line("a", [(float(s), Estimate(-10.0, (-12.0, -8.0), 2)) for s in range(3)])])
+    assert "−10" in texts(figures.plot(far))  # what is no share has room
+
+
 def test_steps_have_no_halves() -> None:
     lines = [Line("a", [(float(s), Estimate(0.5, None, 1)) for s in range(4)])]
     assert {"0", "1", "2", "3"} <= set(texts(figures.plot(Plot("t", "x", "", lines))))

@@ -71,8 +71,7 @@ def plot(drawn: Plot) -> str:
     points = [p for line in drawn.lines for p in line.points]
     if not points:
         return ""
-    highs = [v for _, e in points for v in (e.mean, *(e.reach or ()))]
-    low, high = _domain(highs)
+    low, high = _domain([e for _, e in points])
     most = max([x for x, _ in points] + [m.at for m in drawn.marks])
     x = Scale(min(0.0, *(x for x, _ in points)), most or 1.0, 56, _WIDE - 180)
     above = _ROW * len(
@@ -87,11 +86,14 @@ def plot(drawn: Plot) -> str:
     return _figure("".join(parts), _WIDE, _TALL + above, drawn.title)
 
 
-def _domain(values: Sequence[float]) -> tuple[float, float]:
-    """Shares get the whole range from 0 to 1; wider intervals are cut off a little beyond it."""
-    if not all(-1.5 <= v <= 2.5 for v in values):
+def _domain(estimates: Sequence[Estimate]) -> tuple[float, float]:
+    """Shares get the whole range from 0 to 1; intervals that go far beyond it are cut off there."""
+    means = [e.mean for e in estimates]
+    values = [*means, *(end for e in estimates for end in e.reach or ())]
+    if not all(-1.5 <= mean <= 2.5 for mean in means):
         return svg.domain(values, low=0.0, high=1.0)
-    inside = [min(max(v, -0.5), 1.2) for v in values]
+    low, high = min(-0.5, *means), max(1.2, *means)
+    inside = [min(max(v, low), high) for v in values]
     return min(0.0, math.floor(min(inside) * 10) / 10), max(1.0, math.ceil(max(inside) * 10 - 1e-9) / 10)
 
 

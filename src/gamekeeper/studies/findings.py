@@ -170,7 +170,7 @@ def comparisons_note(verdicts: Sequence[Verdict]) -> str:
     known = sum(v.p is not None for v in verdicts)
     counted = sum(v.estimate is not None and v.estimate.n > 1 for v in verdicts)
     return (
-        f"{len(verdicts)} comparisons are judged here, {known} of them with a p value: that of Student's t over seeds, "
+        f"Comparisons judged here: {len(verdicts)}, {known} of them with a p value: that of Student's t over seeds, "
         f'corrected by Holm\'s method for {counted} comparisons, those of more than one seed: "clear of 0" is p < '
         f'{ALPHA:g} after it. What is "within {MARGIN:g} of 0", "not above" or "not below" goes by the 95% interval, '
         "which is not corrected: among twenty intervals, one is expected to miss. Where seeds are equal to the last "
