@@ -54,6 +54,7 @@ def answer(results: Results) -> f.Findings:
 _NOTE = (
     f"A repair suffices where the exploit's measure does not end more than {SUFFICES:g} above its base (upper end of "
     "the interval), and fails where it is clear of that (lower end); where all seeds are equal, their value is taken. "
+    "Each subset goes by its own 95% interval, not corrected for how many there are. "
     "The cost is ITP after training, minus ITP of the same seeds under the recommended set."
 )
 
