@@ -32,6 +32,7 @@ from gamekeeper.studies.scope import game_of
 from gamekeeper.studies.store import Store
 from tiny import tiny_policy
 
+pytestmark = pytest.mark.timeout(900)  # a busy machine takes minutes to start the workers
 EVAL = EvalConfig(items=4, samples=1)
 
 
@@ -70,7 +71,6 @@ def started_on(log: Path) -> Any:
     return logged
 
 
-@pytest.mark.timeout(900)
 def test_a_node_is_killed_and_nothing_is_lost(
     cluster: Any, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,7 +120,6 @@ def test_an_error_on_a_node_is_that_cells_alone(cluster: Any, base: Path, tmp_pa
     assert "learning_rate must be above 0" in out.failed[bad.name]
 
 
-@pytest.mark.timeout(600)
 def test_a_study_by_the_command_killed_and_given_again(cluster: Any, base: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "gamekeeper", "study", "transfer", "--size", "quick", "--seeds", "0", "--json"]
     command += ["--games", "compliance,selfgrade", "--model", str(base), "--set", "train.steps=2"]
