@@ -246,9 +246,9 @@ def _finish(study: Study, store: Store, outcome: Outcome, as_json: bool) -> None
     page = None
     if results.found:
         answer = study.answer(results)
-        page = write_study(answer, store.out / f"{study.name}.html")
         if not as_json:
-            show(answer)
+            show(answer)  # before the page, which a full disk may refuse
+        page = write_study(answer, store.out / f"{study.name}.html")
     if as_json:
         from gamekeeper.report.study import plain
 
