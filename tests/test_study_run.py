@@ -19,7 +19,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gamekeeper.cli import app
-from gamekeeper.cli.studying import columns_of, seeds_in
+from gamekeeper.cli.studying import call_for_records, columns_of, seeds_in
 from gamekeeper.config import EvalConfig, RunConfig, SftConfig, TrainConfig
 from gamekeeper.errors import RunError, UsageError
 from gamekeeper.studies.cells import Cell, Lesson, eval_cell, pretrain_cell, sft_cell, train_cell
@@ -240,6 +240,21 @@ def test_workers_leave_when_the_grid_is_killed_and_the_next_call_goes_on(base: P
 def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
     monkeypatch.chdir(tmp_path)
     return CliRunner()
+
+
+def test_the_recorded_call_says_nothing_of_this_machine() -> None:
+    words = [
+        "study",
+        "transfer",
+        "--out",
+        "/home/me/runs",
+        "--seeds",
+        "0-4",
+        "--ray=ray://10.0.0.1:1",
+        "--workers",
+        "2",
+    ]
+    assert call_for_records(words) == "gamekeeper study transfer --seeds 0-4 --workers 2"
 
 
 def test_studies_are_listed(runner: CliRunner) -> None:

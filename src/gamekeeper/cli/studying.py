@@ -79,14 +79,30 @@ def study(
         _show_plan(placed, store, workers, as_json)
         return
     with console.interruptible(f"Finished cells are kept. Go on with the same command: gamekeeper study {name} ..."):
-        outcome = _run(chosen, placed, scope, store, _Where(workers, ray, _command(ctx)))
+        outcome = _run(
+            chosen,
+            placed,
+            scope,
+            store,
+            _Where(workers, ray, call_for_records((ctx.find_root().obj or {}).get("typed", []))),
+        )
     _finish(chosen, store, outcome, as_json)
 
 
-def _command(ctx: typer.Context) -> str:
+_OF_THIS_MACHINE = ("--out", "--ray")
+
+
+def call_for_records(typed: Sequence[str]) -> str:
+    """The call for the records: without where on this machine, or on which cluster, its cells worked."""
     import shlex
 
-    return f"gamekeeper {shlex.join((ctx.find_root().obj or {}).get('typed', []))}"
+    words, kept = iter(typed), []
+    for word in words:
+        if word in _OF_THIS_MACHINE:
+            next(words, None)
+        elif word.partition("=")[0] not in _OF_THIS_MACHINE:
+            kept.append(word)
+    return f"gamekeeper {shlex.join(kept)}"
 
 
 def _listed(as_json: bool) -> None:
