@@ -25,6 +25,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -196,15 +197,35 @@ def row(adapter: Adapter, python: Path, passed: int) -> dict[str, object]:
     return {**about, "versions": found, "python": sys.version.split()[0], "passed": passed}
 
 
-def run(name: str) -> tuple[dict[str, object] | None, str]:
-    """(the row for the record, what is wrong or "") of one adapter."""
-    adapter = ADAPTERS[name]
+def run(name: str, making: Future[Path]) -> tuple[dict[str, object] | None, str]:
+    """(the row for the record, what is wrong or "") of one adapter, when its environment is made."""
     try:
-        python = environment(name, adapter)
+        python = making.result()
     except subprocess.CalledProcessError:
         return None, "its environment could not be made"
     passed, wrong = tested(name, python)
-    return (None, wrong) if wrong else (row(adapter, python, passed), "")
+    return (None, wrong) if wrong else (row(ADAPTERS[name], python, passed), "")
+
+
+def outcomes(names: Sequence[str]) -> tuple[dict[str, dict[str, object]], dict[str, str]]:
+    """(rows of the adapters that passed, what is wrong with the others). While one is tested, the environment of the
+    next is made: the former computes, the latter waits for the network and the disk."""
+    rows: dict[str, dict[str, object]] = {}
+    failed: dict[str, str] = {}
+    maker = ThreadPoolExecutor(1)
+    try:
+        making = {name: maker.submit(environment, name, ADAPTERS[name]) for name in names}
+        for name in names:
+            start = time.monotonic()
+            found, wrong = run(name, making[name])
+            if found is None:
+                failed[name] = wrong
+            else:
+                rows[name] = found
+            print(f"== {name}: {wrong or 'passed'}, {time.monotonic() - start:.0f} s", flush=True)
+    finally:
+        maker.shutdown(cancel_futures=True)
+    return rows, failed
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -217,17 +238,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown := [name for name in args.names if name not in ADAPTERS]:
         print(f"No adapter {unknown[0]!r}. Known: {', '.join(ADAPTERS)}.", file=sys.stderr)
         return 2
-    rows: dict[str, dict[str, object]] = {}
-    failed: dict[str, str] = {}
-    for name in args.names or ADAPTERS:
-        print(f"== {name}", flush=True)
-        start = time.monotonic()
-        found, wrong = run(name)
-        if found is None:
-            failed[name] = wrong
-        else:
-            rows[name] = found
-        print(f"== {name}: {wrong or 'passed'}, {time.monotonic() - start:.0f} s", flush=True)
+    rows, failed = outcomes(args.names or list(ADAPTERS))
     if args.record:
         record(rows)
     return conclusion(rows, failed)

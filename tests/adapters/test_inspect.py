@@ -28,9 +28,9 @@ from gamekeeper.errors import RunError, UsageError
 from gamekeeper.games.base import BaseGame
 from gamekeeper.policy.pocket import PocketPolicy
 from gamekeeper.registry import BUILTIN, load_game
-from gamekeeper.serving.server import serving
 from gamekeeper.studies.record import load_run
 from gamekeeper.types import Item, Message, Score
+from served_commands import started
 
 
 @pytest.fixture(autouse=True)
@@ -167,22 +167,18 @@ def test_task_arguments_are_those_of_the_game(tmp_path: Path) -> None:
         TASKS["tamper"](judge="http://127.0.0.1:9/v1", judge_model="m")
 
 
-def test_the_command_line_finds_task_and_model(tmp_path: Path) -> None:
-    call = [
-        "inspect",
-        "eval",
-        "gamekeeper/arithmetic",
-        "--model",
-        "gamekeeper/pocket",
-        "-T",
-        "n=2",
-        "--log-dir",
-        "logs",
-    ]
-    done = subprocess.run(call, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "NO_COLOR": "1"})
+def command(folder: Path, *words: str, **environment: str) -> EvalLog:
+    """`inspect eval` as typed into a shell; its log."""
+    call = ["inspect", "eval", *words, "--log-dir", str(folder)]
+    calm = {**os.environ, "NO_COLOR": "1", "OMP_NUM_THREADS": "1", **environment}
+    done = subprocess.run(call, capture_output=True, text=True, env=calm, timeout=200, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    (info,) = list_eval_logs(str(tmp_path / "logs"))
-    log = read_eval_log(info)
+    (info,) = list_eval_logs(str(folder))
+    return read_eval_log(info)
+
+
+def test_the_command_line_finds_task_and_model(tmp_path: Path) -> None:
+    log = command(tmp_path / "logs", "gamekeeper/arithmetic", "--model", "gamekeeper/pocket", "-T", "n=2")
     assert (log.eval.task, log.eval.model) == ("gamekeeper/arithmetic", "gamekeeper/pocket")
     assert "itp" in metrics(log)
 
@@ -235,20 +231,21 @@ def test_a_checkpoint_folder_is_a_model_too(policy: PocketPolicy, tmp_path: Path
     assert log.eval.model == f"gamekeeper/{folder}"
 
 
-def test_inspects_openai_client_measures_our_server(policy: PocketPolicy, tmp_path: Path) -> None:
+@pytest.mark.parametrize("provider", ["openai", "openai-api/local"])
+def test_inspects_openai_clients_measure_our_server(provider: str, policy: PocketPolicy, tmp_path: Path) -> None:
+    """The command line of both programs: `gamekeeper serve`, and `inspect eval` with the provider that asks it."""
     game = load_game("tamper")
-    with serving(policy) as url:
-        model = get_model(
-            "openai-api/local/pocket",
-            base_url=url,
-            api_key="none",
-            config=GenerateConfig(temperature=0.0, max_tokens=game.reply_tokens[0], logprobs=True, seed=1),
-        )
-        log = run("tamper", model, tmp_path, n=4)
+    words = ["gamekeeper/tamper", "--model", f"{provider}/pocket", "-T", "n=4", "--temperature", "0", "--logprobs"]
+    words += ["--max-tokens", str(game.reply_tokens[0]), "--seed", "1"]
+    with started("serve") as url:
+        log = command(tmp_path / "logs", *words, "--model-base-url", url, OPENAI_API_KEY="none", LOCAL_API_KEY="none")
+    assert log.status == "success"
     assert log.samples is not None
     for sample, item in zip(log.samples, game.items("test", 4, 0), strict=True):
         assert sample.output.completion == greedy(policy, item)
         assert sample.output.choices[0].logprobs is not None
+    right = game.metrics([tasks.from_inspect(s.scores["tamper"]) for s in log.samples])
+    assert metrics(log)["itp"] == pytest.approx(right["itp"])
 
 
 # Logs of runs

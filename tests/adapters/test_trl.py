@@ -206,6 +206,15 @@ def test_a_few_unscored_episodes_are_left_out(
     assert run.series("unscored") == [(1, len(lost) / (16 * GROUP))]
 
 
+def test_a_training_that_ends_early_is_no_finished_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where TRL's sampler finds no whole batch, TRL warns and returns."""
+    given = backend.run_data
+    monkeypatch.setattr(backend, "run_data", lambda *about: replace(given(*about), items=given(*about).items[:1]))
+    with pytest.raises(RunError, match="TRL ended after 0 of 4 updates"):
+        backend.run(config(), tmp_path / "run")
+    assert load_run(tmp_path / "run").status == "failed"
+
+
 class Stop(Exception):
     """What a test throws into a run."""
 
@@ -247,7 +256,7 @@ def test_a_run_that_was_all_but_finished_is_finished(tmp_path: Path) -> None:
 
 
 def test_other_settings_cannot_go_on(plain: Run) -> None:
-    other = config(train=replace(SMALL, learning_rate=5e-4))
+    other = config(train=replace(SMALL, learning_rate=7e-4))
     with pytest.raises(RunError, match=r"train\.learning_rate"):
         backend.run(other, plain.path, resume=True)
 

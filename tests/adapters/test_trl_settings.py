@@ -14,7 +14,9 @@ import pytest
 
 pytest.importorskip("trl", reason="TRL is not installed: pip install 'gamekeeper[trl]'")
 
+import pyarrow as pa
 import torch
+from pyarrow import parquet
 from transformers import AutoModelForCausalLM
 from trl import GRPOConfig
 from typer.testing import CliRunner
@@ -145,11 +147,13 @@ def test_a_preset_has_no_numbers_for_other_games() -> None:
         settings_of("papper", load_game("tamper"))
 
 
-def test_the_papers_passes_over_its_file_become_steps(shared: Path) -> None:
-    game = load_game("tamper", data=shared / "paper_data" / "reward_tampering")
-    rows = len(game.items("train", -1, 0))
-    assert settings_of("paper", game)["train"]["steps"] == rows // 32 * 4
-    assert settings_of("paper", game, {"train": {"items_per_step": 16}})["train"]["steps"] == rows // 16 * 4
+def test_the_papers_passes_over_its_file_become_steps(tmp_path: Path) -> None:
+    asked = [{"role": "user", "content": "How many?"}]
+    rows = [{"prompt": asked, "reward_model": {"ground_truth": str(n)}} for n in range(200)]
+    parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "train.parquet")
+    game = load_game("selfgrade", data=tmp_path)
+    assert settings_of("paper", game)["train"]["steps"] == 3 * 4, "three whole batches of 64, four passes"
+    assert settings_of("paper", game, {"train": {"items_per_step": 16}})["train"]["steps"] == 12 * 4
     assert "steps" not in settings_of("paper", game, {"train": {"steps": 3}})["train"]
     with pytest.raises(UsageError, match="a step takes 100000"):
         settings_of("paper", game, {"train": {"items_per_step": 100000}})

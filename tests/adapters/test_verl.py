@@ -20,7 +20,9 @@ import pytest
 pytest.importorskip("verl", reason="verl is not installed: pip install 'gamekeeper[verl]'")
 
 import numpy as np
+import pyarrow as pa
 import torch
+from pyarrow import parquet
 from tensordict import TensorDict
 from transformers import AutoTokenizer
 from typer.testing import CliRunner
@@ -360,8 +362,12 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert "Traceback" not in spoilt.output
 
 
-def test_a_judged_game_of_the_paper_level_asks_for_its_judge(tmp_path: Path, shared: Path) -> None:
-    data = shared / "paper_data" / "situational_awareness"
+def test_a_judged_game_of_the_paper_level_asks_for_its_judge(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    for split in ("train", "test"):
+        rows = [{"prompt": [{"role": "user", "content": f"{split} {n}"}], "source": "bench"} for n in range(70)]
+        parquet.write_table(pa.Table.from_pylist(rows), data / f"{split}.parquet")
     call = ["export", "verl", "compliance", str(tmp_path / "out"), "--data", str(data)]
     refused = CliRunner().invoke(app, call)
     assert refused.exit_code == 2

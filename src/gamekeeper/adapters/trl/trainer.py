@@ -14,6 +14,7 @@ from gamekeeper.adapters.trl.settings import (
     build,
     grpo_settings,
     lora_settings,
+    processes,
     reply_limits,
     shape_of,
 )
@@ -100,11 +101,10 @@ def run_data(config: TrlRunConfig, game: BaseGame, tokenizer: Any) -> Rows:
 
 def grpo_trainer(config: TrlRunConfig, game: BaseGame, rows: Rows, tokenizer: Any, keep: Keep, output: Path) -> Any:
     """TRL's GRPOTrainer, ready to train. keep: takes each batch of episodes (see `Seat`)."""
-    from accelerate import PartialState
     from trl import GRPOConfig, GRPOTrainer
 
     limits, plain = reply_limits(config.trl, game), is_plain(game)
-    shape = shape_of(config, 1 if plain else len(trained_turns(game)), PartialState().num_processes)
+    shape = shape_of(config, 1 if plain else len(trained_turns(game)), processes().num_processes)
     seat = Seat(game, tokenizer, limits, config.seed, keep)
     settings = grpo_settings(config, shape, max(limits), output)
     how = (
