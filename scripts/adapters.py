@@ -3,7 +3,7 @@
 The libraries contradict each other (verifiers wants mcp 2, openenv wants mcp 1, verl an old transformers), so no one
 environment can hold them all. For each line of ADAPTERS this makes `.venv-adapters/NAME` with the package, the
 adapter's extra and the exact versions below, and runs tests/adapters/test_NAME.py in it. There nothing may be skipped:
-an adapter whose tests did not run has not been tested.
+an adapter whose tests did not run has not been tested. What all share, torch above all, is in `.venv-adapters/base`.
 
     python scripts/adapters.py                  all of them
     python scripts/adapters.py inspect verl     some
@@ -35,6 +35,7 @@ HOME = ROOT / ".venv-adapters"
 RECORD = ROOT / "docs" / "records" / "adapters.json"
 TESTING = ("pytest", "pytest-timeout", "hypothesis")
 MINUTES = 20
+PACKAGES = Path("lib") / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
 # Other people's deprecations are not ours to repair; our own are.
 WARNINGS = "filterwarnings=default\nerror:::gamekeeper(\\..*)?"
 _SOURCES = ("pyproject.toml", "constraints.txt", "scripts/venv.sh")
@@ -93,6 +94,9 @@ ADAPTERS = {
     ),
 }
 
+# torch and what tests need: large, slow to unpack, the same for all.
+BASE = Adapter("what all share", (), TESTING)
+
 
 def name_of(requirement: str) -> str:
     """The distribution that a requirement names, as pip compares names."""
@@ -127,20 +131,31 @@ def environment(name: str, adapter: Adapter) -> Path:
 
     Raises CalledProcessError when it cannot be made.
     """
-    folder = HOME / name
-    ready = folder / ".ready"
-    python = folder / "bin" / "python"
-    if ready.is_file() and ready.read_text() == digest(adapter):
-        return python
+    if not ready("base", BASE):
+        made("base", BASE, TESTING)
+    if not ready(name, adapter):
+        made(name, adapter, ("-e", f".[{','.join(adapter.extras)}]", *adapter.pins), beside="base")
+    return HOME / name / "bin" / "python"
+
+
+def ready(name: str, adapter: Adapter) -> bool:
+    mark = HOME / name / ".ready"
+    return mark.is_file() and mark.read_text() == digest(adapter)
+
+
+def made(name: str, adapter: Adapter, wanted: Iterable[str], beside: str = "") -> None:
+    """Make an environment. beside: another one whose packages it sees, unless it has a version of its own."""
+    folder, limits = HOME / name, HOME / f"{name}-constraints.txt"
     shutil.rmtree(folder, ignore_errors=True)
     HOME.mkdir(exist_ok=True)
-    limits = HOME / f"{name}-constraints.txt"
     limits.write_text(constraints(adapter))
-    wanted = ["-e", f".[{','.join(adapter.extras)}]", *adapter.pins, *TESTING]
-    made = ["sh", "scripts/venv.sh", str(folder), *wanted]
-    subprocess.run(made, cwd=ROOT, check=True, env={**os.environ, "CONSTRAINTS": str(limits)})
-    ready.write_text(digest(adapter))
-    return python
+    if beside:
+        packages = folder / PACKAGES
+        packages.mkdir(parents=True)
+        (packages / "beside.pth").write_text(f"{HOME / beside / PACKAGES}\n")
+    told = {**os.environ, "CONSTRAINTS": str(limits), "PYTHON": sys.executable}
+    subprocess.run(["sh", "scripts/venv.sh", str(folder), *wanted], cwd=ROOT, check=True, env=told)
+    (folder / ".ready").write_text(digest(adapter))
 
 
 def versions(python: Path, names: Iterable[str]) -> dict[str, str]:

@@ -1,8 +1,9 @@
-"""What TRL is told, what a dry run finds, and distillation: with the real TRL, on the pocket checkpoint."""
+"""What TRL is told, and what a dry run finds: with the real TRL, on the pocket checkpoint."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,15 +16,11 @@ import pytest
 pytest.importorskip("trl", reason="TRL is not installed: pip install 'gamekeeper[trl]'")
 
 import pyarrow as pa
-import torch
 from pyarrow import parquet
-from transformers import AutoModelForCausalLM
 from trl import GRPOConfig
 from typer.testing import CliRunner
 
 from gamekeeper.adapters.presets import PAPER, settings_of
-from gamekeeper.adapters.trl import backend
-from gamekeeper.adapters.trl.distil import distil, teacher_examples
 from gamekeeper.adapters.trl.dryrun import dry_run, template_lines
 from gamekeeper.adapters.trl.rows import Rows, prompt_ids, prompt_limit, run_rows
 from gamekeeper.adapters.trl.settings import (
@@ -37,10 +34,10 @@ from gamekeeper.adapters.trl.settings import (
 from gamekeeper.adapters.trl.trainer import open_tokenizer
 from gamekeeper.cli import app
 from gamekeeper.config import EvalConfig, GameConfig, TrainConfig, from_mapping
-from gamekeeper.errors import DataError, MissingExtra, RunError, UnknownName, UsageError, WrongVersion
+from gamekeeper.errors import DataError, MissingExtra, UnknownName, UsageError, WrongVersion
 from gamekeeper.games.base import BaseGame
+from gamekeeper.policy.pocket import SHIPPED
 from gamekeeper.registry import load_game
-from gamekeeper.studies.record import Run, load_run
 
 EACH = "{% for m in messages %}"
 SMALL = TrainConfig(steps=2, items_per_step=4, group=4, minibatches=2, threads=1)
@@ -303,6 +300,33 @@ def test_a_model_without_a_chat_template_is_refused(tmp_path: Path) -> None:
         open_tokenizer(str(tmp_path))
 
 
+SPOILT: dict[str, tuple[str, bytes | None, str]] = {
+    "no configuration": ("config.json", None, "Unrecognized model"),
+    "no JSON": ("config.json", b"garbage", "not a valid JSON file"),
+    "another form": ("config.json", b"[]", "cannot be had"),
+    "an unknown kind": ("config.json", b'{"model_type": "zork"}', "zork"),
+    "no tokenizer": ("tokenizer.json", None, "tokenizer"),
+    "not a tokenizer": ("tokenizer.json", b"{}", "cannot be had: KeyError"),
+    "not even text": ("tokenizer.json", bytes(range(256)), "cannot be had"),
+    "no weights": ("model.safetensors", None, "TRL cannot start with"),
+    "torn weights": ("model.safetensors", b"x" * 99, "TRL cannot start with"),
+}
+
+
+@pytest.mark.parametrize("case", SPOILT)
+def test_a_model_that_cannot_be_loaded_is_named_and_nothing_is_left(case: str, tmp_path: Path) -> None:
+    file, content, complaint = SPOILT[case]
+    folder = shutil.copytree(SHIPPED, tmp_path / "model")
+    (folder / file).unlink()
+    if content is not None:
+        (folder / file).write_bytes(content)
+    words = ["run", "summary", "--backend", "trl", "--arm", "flawed", "--out", str(tmp_path / "run")]
+    said = " ".join(call(*words, "--model", str(folder), code=2).output.split())
+    assert complaint in said
+    assert "The folder must hold config.json, tokenizer.json and the weights." in said
+    assert not (tmp_path / "run" / "run.json").exists()
+
+
 # Command line
 
 
@@ -342,35 +366,3 @@ def test_a_missing_trl_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(library, "version", absent)
     with pytest.raises(MissingExtra, match=r"pip install 'gamekeeper\[trl\]'"):
         need_trl()
-
-
-# Distillation
-
-
-@pytest.fixture(scope="module")
-def teacher(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return load_run(backend.run(config(), tmp_path_factory.mktemp("teacher") / "run"))
-
-
-def test_a_student_learns_its_teachers_replies(teacher: Run, tmp_path: Path) -> None:
-    train = replace(SMALL, steps=8, items_per_step=8, learning_rate=2e-3, schedule="constant", checkpoint_every=100)
-    run = load_run(distil(config(train=train, teacher=str(teacher.path)), tmp_path / "student"))
-    assert run.status == "finished"
-    assert run.info["distilled"] == {"teacher": str(teacher.path), "examples": 32}
-    assert [(r.step, r.phase) for r in run.metrics] == [(0, "eval"), *((s, "train") for s in range(1, 9)), (8, "eval")]
-    losses = [value for _, value in run.series("loss")]
-    assert sum(losses[-2:]) < 0.9 * sum(losses[:2])
-    state = AutoModelForCausalLM.from_pretrained(tmp_path / "student/checkpoints/step-8").state_dict()
-    assert all(torch.isfinite(v).all() for v in state.values())
-
-
-def test_the_latest_episodes_are_learnt_first(teacher: Run) -> None:
-    latest = [e for e in teacher.rollouts() if (e.step, e.phase) == (2, "train")]
-    examples = teacher_examples(teacher.path, "summary", 16, 0)
-    assert sorted(x["completion"][0]["content"] for x in examples) == sorted(e.replies[0] for e in latest)
-
-
-def test_a_teacher_of_another_game_is_refused(teacher: Run, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="is a run of the game 'summary', not 'tamper'"):
-        distil(config("tamper", teacher=str(teacher.path)), tmp_path / "student")
-    assert not (tmp_path / "student").exists()

@@ -12,7 +12,7 @@ from typing import Any
 
 from gamekeeper.adapters.trl.backend import TRAINER_FILES, newest_checkpoint, steps_of, train
 from gamekeeper.adapters.trl.settings import TrlRunConfig, build, lora_settings, sft_settings
-from gamekeeper.adapters.trl.trainer import model_path, need_trl, open_tokenizer
+from gamekeeper.adapters.trl.trainer import model_path, need_trl, open_tokenizer, starting
 from gamekeeper.errors import RunError, UsageError
 from gamekeeper.rewards.verdicts import Judge
 from gamekeeper.seeds import rng
@@ -84,10 +84,11 @@ def _trainer(config: TrlRunConfig, examples: list[dict[str, Any]], tokenizer: An
     from trl import SFTConfig, SFTTrainer
 
     settings = sft_settings(config, len(examples), output)
-    return SFTTrainer(
-        model=model_path(config.model),
-        args=build(SFTConfig, settings, config.train.precision),
-        train_dataset=datasets.Dataset.from_list(examples),
-        processing_class=tokenizer,
-        peft_config=lora_settings(config.trl),
-    )
+    with starting(config.model):
+        return SFTTrainer(
+            model=model_path(config.model),
+            args=build(SFTConfig, settings, config.train.precision),
+            train_dataset=datasets.Dataset.from_list(examples),
+            processing_class=tokenizer,
+            peft_config=lora_settings(config.trl),
+        )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +40,8 @@ def need_trl() -> None:
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # ours shows the whole run; theirs, each file that is read
+    # What transformers will drop one day is TRL's to change, not the user's.
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers\.")
 
 
 def model_path(name: str) -> str:
@@ -52,11 +57,7 @@ def open_tokenizer(name: str) -> Any:
     """The model's tokenizer. Raises DataError where it cannot be had, or has no chat template."""
     from transformers import AutoTokenizer
 
-    path = model_path(name)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left", truncation_side="left")
-    except (OSError, ValueError) as error:
-        raise DataError(f"The model {name!r} cannot be had: {_first_line(error)} {_how_to_name(path)}") from error
+    tokenizer = _had(AutoTokenizer, name, padding_side="left", truncation_side="left")
     if not tokenizer.chat_template:
         raise DataError(
             f"The tokenizer of {name!r} has no chat template, and every game is a chat. Take a model that has one, or "
@@ -71,25 +72,46 @@ def open_model_config(name: str) -> Any:
     """The model's configuration, without its weights. Raises DataError where it cannot be had."""
     from transformers import AutoConfig
 
-    path = model_path(name)
-    try:
-        return AutoConfig.from_pretrained(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"The model {name!r} cannot be had: {_first_line(error)} {_how_to_name(path)}") from error
+    return _had(AutoConfig, name)
 
 
 def positions_of(model_config: Any) -> int:
     return int(model_config.get_text_config().max_position_embeddings)
 
 
+def _had(kind: Any, name: str, **options: Any) -> Any:
+    """What transformers makes of a model's files."""
+    path = model_path(name)
+    if path.startswith(("/", ".", "~")) and not Path(path).is_dir():
+        raise DataError(f"The model {name!r} cannot be had: there is no such folder. {_how_to_name(path)}")
+    try:
+        return kind.from_pretrained(path, **options)
+    except Exception as error:  # files of another form make transformers raise anything, KeyError too
+        raise DataError(f"The model {name!r} cannot be had: {_first_line(error)} {_how_to_name(path)}") from error
+
+
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    said = (str(error).strip().splitlines() or [""])[0].rstrip(" .:")
+    plain = said and isinstance(error, (OSError, ValueError, RuntimeError))
+    return f"{said}." if plain else f"{type(error).__name__} {said}".strip() + "."
 
 
 def _how_to_name(path: str) -> str:
     if Path(path).is_dir():
         return "The folder must hold config.json, tokenizer.json and the weights."
     return "Give a folder, or a name such as Qwen/Qwen3-4B that can be downloaded or is in the local cache."
+
+
+@contextmanager
+def starting(name: str) -> Iterator[None]:
+    """While TRL builds its trainer, which loads the weights. Raises DataError, with TRL's words, where it cannot."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        path = model_path(name)
+        raise DataError(f"TRL cannot start with {name!r}: {_first_line(error)} {_how_to_name(path)}") from error
 
 
 def run_data(config: TrlRunConfig, game: BaseGame, tokenizer: Any) -> Rows:
@@ -112,11 +134,12 @@ def grpo_trainer(config: TrlRunConfig, game: BaseGame, rows: Rows, tokenizer: An
         if plain
         else {"reward_funcs": seat.reward_of_rollouts, "rollout_func": seat.rollout}
     )
-    return GRPOTrainer(
-        model=model_path(config.model),
-        args=build(GRPOConfig, settings, config.train.precision),
-        train_dataset=to_dataset(game, rows.items),
-        processing_class=tokenizer,
-        peft_config=lora_settings(config.trl),
-        **how,
-    )
+    with starting(config.model):
+        return GRPOTrainer(
+            model=model_path(config.model),
+            args=build(GRPOConfig, settings, config.train.precision),
+            train_dataset=to_dataset(game, rows.items),
+            processing_class=tokenizer,
+            peft_config=lora_settings(config.trl),
+            **how,
+        )
