@@ -69,7 +69,7 @@ ADAPTERS = {
     "verl": Adapter(
         "export games for verl on a cluster",
         ("verl",),
-        ("verl==0.9.1", "transformers<5.11", "tokenizers", "cachetools", "uvicorn", "fastapi"),
+        ("verl==0.9.1", "transformers<5.11", "tokenizers", "TransferQueue==0.1.11", "cachetools", "uvicorn", "fastapi"),
         ("verl", "transformers", "ray"),
     ),
     "trackers": Adapter(

@@ -231,11 +231,11 @@ def test_a_checkpoint_folder_is_a_model_too(policy: PocketPolicy, tmp_path: Path
     assert log.eval.model == f"gamekeeper/{folder}"
 
 
-@pytest.mark.parametrize("provider", ["openai", "openai-api/local"])
+@pytest.mark.parametrize("provider", ["openai-api/local/pocket", "openai/pocket -M responses_api=false"])
 def test_inspects_openai_clients_measure_our_server(provider: str, policy: PocketPolicy, tmp_path: Path) -> None:
     """The command line of both programs: `gamekeeper serve`, and `inspect eval` with the provider that asks it."""
     game = load_game("tamper")
-    words = ["gamekeeper/tamper", "--model", f"{provider}/pocket", "-T", "n=4", "--temperature", "0", "--logprobs"]
+    words = ["gamekeeper/tamper", "--model", *provider.split(), "-T", "n=4", "--temperature", "0", "--logprobs"]
     words += ["--max-tokens", str(game.reply_tokens[0]), "--seed", "1"]
     with started("serve") as url:
         log = command(tmp_path / "logs", *words, "--model-base-url", url, OPENAI_API_KEY="none", LOCAL_API_KEY="none")

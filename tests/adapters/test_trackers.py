@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,18 +54,35 @@ def from_trackio(out: Path) -> Found:
 
 def from_wandb(out: Path) -> Found:
     from wandb.proto import wandb_internal_pb2
-    from wandb.sdk.internal.datastore import DataStore
 
     (file,) = (out / "wandb").glob("offline-run-*/*.wandb")
-    store, found = DataStore(), {}
-    store.open_for_scan(str(file))
-    while (data := store.scan_data()) is not None:
+    found: Found = {}
+    for data in log_records(file.read_bytes()):
         record = wandb_internal_pb2.Record()
         record.ParseFromString(data)
         if record.WhichOneof("record_type") == "history":
             row = {i.key or "/".join(i.nested_key): json.loads(i.value_json) for i in record.history.item}
             found.update({(name, row["step"]): value for name, value in row.items() if "/" in name})
     return found
+
+
+def log_records(data: bytes, block: int = 32768, head: int = 7) -> Iterator[bytes]:
+    """The records of a W&B file, which no library reads without a server: LevelDB's log format behind a short head.
+
+    A block holds pieces: checksum, length, kind (1 whole, 2 first, 3 middle, 4 last), content.
+    """
+    at, parts = head, b""
+    while at + head <= len(data):
+        left = block - at % block
+        if left < head:
+            at += left
+            continue
+        length, kind = struct.unpack("<HB", data[at + 4 : at + head])
+        parts += data[at + head : at + head + length]
+        at += head + length
+        if kind in (1, 4):
+            yield parts
+            parts = b""
 
 
 READERS: dict[str, Callable[[Path], Found]] = {

@@ -12,6 +12,7 @@ import math
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,12 @@ def tokenizer() -> Any:
 def items_in(folder: Path, split: str = "train") -> list[Item]:
     rows = first_rows(folder / f"{split}.parquet", 1000)
     return [Item.from_json(json.loads(r["reward_model"]["ground_truth"])) for r in rows]
+
+
+@cache
+def settled(folder: Path) -> Any:
+    """verl's configuration of a folder that no test changes: composing it takes most of a second."""
+    return composed(folder)
 
 
 # The folder
@@ -144,7 +151,7 @@ def test_items_of_the_two_files_do_not_meet(summary: Path) -> None:
 
 def through_the_manager(folder: Path, tokenizer: Any, item: Item, reply: str) -> dict[str, Any]:
     """One reply scored as verl's reward workers do."""
-    config = composed(folder)
+    config = settled(folder)
     score = get_custom_reward_fn(config)
     prompt, response = tokenizer.encode("asked"), tokenizer.encode(reply)
     batch = TensorDict(
@@ -221,7 +228,7 @@ class Server:
 
 def play(folder: Path, tokenizer: Any, server: Server, item: Item, session: int = 0) -> list[Any]:
     """One episode of verl's loop, made as its worker makes it."""
-    config = composed(folder)
+    config = settled(folder)
 
     async def run() -> list[Any]:
         loop = GameLoop(
