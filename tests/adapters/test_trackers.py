@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import struct
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from gamekeeper.adapters import library
 from gamekeeper.adapters.tracking import TRACKERS, run_name, tracking
-from gamekeeper.cli import app
 from gamekeeper.config import GameConfig, RunConfig
 from gamekeeper.errors import MissingExtra, UnknownName, WrongVersion
 from gamekeeper.studies.record import load_run
@@ -33,7 +34,7 @@ def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
-    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "run" / "trackio"))
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "run" / "trackio"))  # this process has imported it long ago
 
 
 def from_tensorboard(out: Path) -> Found:
@@ -45,9 +46,9 @@ def from_tensorboard(out: Path) -> Found:
 
 
 def from_trackio(out: Path) -> Found:
-    (file,) = (out / "trackio").rglob("*.db")
+    (file,) = [*out.glob("trackio/*.db"), *out.parent.glob("trackio/*.db")]
     with sqlite3.connect(file) as base:
-        rows = base.execute("select step, metrics from metrics").fetchall()
+        rows = base.execute("select step, metrics from metrics where run_name = ?", (run_name(out),)).fetchall()
     read = [(step, json.loads(metrics)) for step, metrics in rows]
     return {(name, step): value for step, metrics in read for name, value in metrics.items() if "/" in name}
 
@@ -107,18 +108,21 @@ def test_what_goes_in_can_be_read_back(name: str, tmp_path: Path) -> None:
     assert READERS[name](out) == wanted
 
 
-def test_a_native_run_is_tracked(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard", reason="tensorboard is not installed: pip install 'gamekeeper[tensorboard]'")
+def test_both_arms_of_a_command_are_in_every_tracker_and_nowhere_else(tmp_path: Path) -> None:
     out = tmp_path / "run"
     sizes = ["train.items_per_step=2", "train.group=2", "train.minibatches=1", "eval.items=2", "eval.samples=1"]
-    call = ["run", "summary", "--arm", "flawed", "--steps", "1", "--threads", "1", "--out", str(out), "--no-report"]
-    call += ["--track", "tensorboard", *(word for s in sizes for word in ("--set", s))]
-    result = CliRunner().invoke(app, call)
-    assert result.exit_code == 0, result.output
-    found = from_tensorboard(out)
-    for record in load_run(out).metrics:
-        for name, value in record.metrics.items():
-            assert found[f"{record.phase}/{name}", record.step] == pytest.approx(value, rel=1e-6), name
+    call = ["run", "summary", "--steps", "1", "--threads", "1", "--out", str(out), "--no-report"]
+    call += [word for s in sizes for word in ("--set", s)] + [word for t in TRACKERS for word in ("--track", t)]
+    env = {k: v for k, v in os.environ.items() if k != "TRACKIO_DIR"}
+    done = subprocess.run([sys.executable, "-m", "gamekeeper", *call], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Trackio" not in done.stdout
+    for arm in ("flawed", "secure"):
+        wanted = {(f"{r.phase}/{k}", r.step): v for r in load_run(out / arm).metrics for k, v in r.metrics.items()}
+        for name, read in READERS.items():
+            found = read(out / arm)
+            assert found == pytest.approx(wanted, rel=1e-6), name
+    assert not list((tmp_path / "home").rglob("*.db")), "nothing is written elsewhere"
 
 
 @pytest.mark.parametrize(("version", "error"), [("0.1", WrongVersion), ("99", WrongVersion)])

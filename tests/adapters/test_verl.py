@@ -345,6 +345,8 @@ def test_folders_that_cannot_be_written_or_read_are_refused(tmp_path: Path, summ
         export(load_game("arithmetic"), tmp_path / "new", SMALL)
     with pytest.raises(DataError, match="is not an exported folder"):
         check(tmp_path)
+    with pytest.raises(DataError, match="no folder 'nowhere' to take a tokenizer from"):
+        check(summary, "nowhere")
 
 
 def test_a_folder_of_another_version_of_the_game_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
