@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+import httpx
 import pytest
 
 inspect_ai = pytest.importorskip("inspect_ai")
@@ -286,6 +289,23 @@ def test_the_command_writes_them(tmp_path: Path) -> None:
     assert all(Path(f).parent == tmp_path / "run" / "inspect" for f in files)
     shown = subprocess.run(["inspect", "log", "dump", "--header-only", files[0]], capture_output=True, text=True)
     assert json.loads(shown.stdout)["eval"]["task"] == "gamekeeper/tamper"
+
+
+def test_inspects_viewer_opens_them(tmp_path: Path) -> None:
+    files = write_logs(write_run(tmp_path / "run", steps=4), tmp_path / "logs")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    call = ["inspect", "view", "start", "--log-dir", str(tmp_path / "logs"), "--port", str(port)]
+    with subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as viewer:
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}/api", transport=httpx.HTTPTransport(retries=9)) as ask:
+                listed = [Path(f["name"]).name for f in ask.get("/log-files", timeout=60).json()["files"]]
+                assert sorted(listed) == sorted(file.name for file in files)
+                shown = ask.get(f"/logs/{quote(str(files[0]), safe='')}", timeout=60).json()
+                assert shown["eval"]["task"] == "gamekeeper/tamper"
+                assert shown["samples"]
+        finally:
+            viewer.terminate()
 
 
 def test_a_run_without_an_evaluation_has_no_log(tmp_path: Path) -> None:
