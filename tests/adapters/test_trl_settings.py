@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -308,8 +309,8 @@ SPOILT: dict[str, tuple[str, bytes | None, str]] = {
     "no tokenizer": ("tokenizer.json", None, "tokenizer"),
     "not a tokenizer": ("tokenizer.json", b"{}", "cannot be had: KeyError"),
     "not even text": ("tokenizer.json", bytes(range(256)), "cannot be had"),
-    "no weights": ("model.safetensors", None, "TRL cannot start with"),
-    "torn weights": ("model.safetensors", b"x" * 99, "TRL cannot start with"),
+    "no weights": ("model.safetensors", None, "TRL cannot load"),
+    "torn weights": ("model.safetensors", b"x" * 99, "TRL cannot load"),
 }
 
 
@@ -325,6 +326,16 @@ def test_a_model_that_cannot_be_loaded_is_named_and_nothing_is_left(case: str, t
     assert complaint in said
     assert "The folder must hold config.json, tokenizer.json and the weights." in said
     assert not (tmp_path / "run" / "run.json").exists()
+
+
+def test_settings_that_trl_refuses_are_not_blamed_on_the_model(tmp_path: Path) -> None:
+    sets = [
+        'trl.options={"vllm_importance_sampling_clip_min": 9.0}',
+        'trl.options={"model_init_kwargs": {"dtype": "x"}}',
+    ]
+    for setting, complaint in zip(sets, ("TRL refuses these settings", "cannot start with 'pocket'"), strict=True):
+        words = ["run", "summary", "--backend", "trl", "--arm", "flawed", "--out", str(tmp_path / "run")]
+        assert complaint in " ".join(call(*words, "--set", setting, code=2).output.split())
 
 
 # Command line
@@ -352,6 +363,14 @@ def test_an_unsupported_version_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(library, "version", lambda name: "1.9.2")
     with pytest.raises(WrongVersion, match=r"cannot use trl 1\.9\.2: versions >=1\.16,<1\.17 are supported"):
         need_trl()
+
+
+def test_an_unsupported_peft_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from gamekeeper.adapters import library
+
+    monkeypatch.setattr(library, "version", lambda name: "0.99" if name == "peft" else version(name))
+    words = ["run", "summary", "--backend", "trl", "--arm", "flawed", "--dry-run", "--set", "trl.lora=2"]
+    assert "cannot use peft 0.99: versions >=0.18,<0.22 are supported" in " ".join(call(*words, code=1).output.split())
 
 
 def test_a_missing_trl_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from gamekeeper.adapters.trl.settings import (
     reply_limits,
     shape_of,
 )
-from gamekeeper.errors import DataError, MissingExtra
+from gamekeeper.errors import DataError, GamekeeperError, MissingExtra
 from gamekeeper.games.base import BaseGame
 
 QUIET = {"HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false", "TRL_EXPERIMENTAL_SILENCE": "1"}
@@ -109,9 +109,12 @@ def starting(name: str) -> Iterator[None]:
 
     try:
         yield
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        path = model_path(name)
-        raise DataError(f"TRL cannot start with {name!r}: {_first_line(error)} {_how_to_name(path)}") from error
+    except GamekeeperError:
+        raise
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"TRL cannot load {name!r}: {_first_line(error)} {_how_to_name(model_path(name))}") from error
+    except (ValueError, RuntimeError) as error:
+        raise DataError(f"TRL cannot start with {name!r} and these settings: {_first_line(error)}") from error
 
 
 def run_data(config: TrlRunConfig, game: BaseGame, tokenizer: Any) -> Rows:
