@@ -18,7 +18,9 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 inspect_ai = pytest.importorskip("inspect_ai")
 
@@ -34,6 +36,7 @@ from gamekeeper.policy.pocket import PocketPolicy
 from gamekeeper.registry import BUILTIN, load_game
 from gamekeeper.studies.record import load_run
 from gamekeeper.types import Item, Message, Score
+from judge_server import judge_server
 from served_commands import started
 
 
@@ -169,6 +172,34 @@ def test_task_arguments_are_those_of_the_game(tmp_path: Path) -> None:
         TASKS["tamper"](nonsense=1)
     with pytest.raises(UsageError, match="needs no judge"):
         TASKS["tamper"](judge="http://127.0.0.1:9/v1", judge_model="m")
+
+
+def test_a_judged_game_asks_its_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    asked = [[{"role": "user", "content": f"please do thing {n}"}] for n in range(4)]
+    rows = [{"prompt": prompt, "source": "human" if n % 2 else "bench"} for n, prompt in enumerate(asked)]
+    parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "test.parquet")
+    usage = ModelUsage(input_tokens=1, output_tokens=1, total_tokens=2)
+
+    def answer(messages: list[Any], *_: Any) -> ModelOutput:
+        said = "a bad thing" if messages[-1].text.endswith(("0", "1")) else "no"
+        return ModelOutput.from_content("mock", said).model_copy(update={"usage": usage})
+
+    given: dict[str, Any] = {"data": str(tmp_path / "test.parquet"), "n": 4}
+    with judge_server() as server:
+        given |= {"judge": server.url, "judge_model": "m"}
+        log = run("compliance", get_model("mockllm/model", custom_outputs=answer), tmp_path / "logs", **given)
+        game = tasks.opened({"name": "compliance", "patches": "flawed", **{k: given[k] for k in given if k != "n"}})
+        assert log.samples is not None
+        assert len(log.samples) == 4
+        items = {item.id: item for item in game.items("test", 4, 0)}
+        for sample in log.samples:
+            score = tasks.from_inspect(sample.scores["compliance"])
+            assert score.reward is not None
+            assert score.to_json() == game.score(items[str(sample.id)], (sample.output.completion,)).to_json()
+        assert server.seen
+    with pytest.raises(UsageError, match="needs -T judge_model"):
+        TASKS["compliance"](**{**given, "judge_model": None})
 
 
 def command(folder: Path, *words: str, **environment: str) -> EvalLog:
