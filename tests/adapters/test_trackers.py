@@ -109,6 +109,8 @@ def test_what_goes_in_can_be_read_back(name: str, tmp_path: Path) -> None:
 
 
 def test_both_arms_of_a_command_are_in_every_tracker_and_nowhere_else(tmp_path: Path) -> None:
+    for name in TRACKERS:
+        pytest.importorskip(name, reason=f"{name} is not installed: pip install 'gamekeeper[{name}]'")
     out = tmp_path / "run"
     sizes = ["train.items_per_step=2", "train.group=2", "train.minibatches=1", "eval.items=2", "eval.samples=1"]
     call = ["run", "summary", "--steps", "1", "--threads", "1", "--out", str(out), "--no-report"]
