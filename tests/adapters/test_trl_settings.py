@@ -243,12 +243,22 @@ def test_a_dry_run_says_what_would_go_wrong(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_server_that_does_not_answer_is_found(server: str) -> None:
-    lines = {
-        line.what: line for line in dry_run(config(trl=TrlConfig(vllm="http://127.0.0.1:9")), load_game("summary"))
-    }
-    assert lines["vllm"].wrong
-    lines = {line.what: line for line in dry_run(config(trl=TrlConfig(vllm=server)), load_game("summary"))}
-    assert not lines["vllm"].wrong
+    def found(address: str) -> list[tuple[str, bool]]:
+        lines = dry_run(config(trl=TrlConfig(vllm=address)), load_game("summary"))
+        return [(line.found, line.wrong) for line in lines if line.what == "vllm"]
+
+    (answer, wrong), (package, absent) = found("http://127.0.0.1:9")
+    assert "does not answer" in answer
+    assert wrong
+    assert "pip install 'trl[vllm]'" in package
+    assert absent
+    assert found(server)[0] == (f"{server} answers", False)
+
+
+def test_a_run_with_a_server_needs_vllm_here(tmp_path: Path) -> None:
+    words = ["run", "summary", "--backend", "trl", "--arm", "flawed", "--out", str(tmp_path / "run")]
+    said = call(*words, "--set", "trl.vllm=http://127.0.0.1:9", code=2).output
+    assert "trl.vllm needs vLLM beside TRL as well" in " ".join(said.split())
 
 
 @pytest.fixture

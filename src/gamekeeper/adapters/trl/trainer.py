@@ -21,7 +21,7 @@ from gamekeeper.adapters.trl.settings import (
     reply_limits,
     shape_of,
 )
-from gamekeeper.errors import DataError, GamekeeperError, MissingExtra
+from gamekeeper.errors import DataError, GamekeeperError, MissingExtra, UsageError
 from gamekeeper.games.base import BaseGame
 
 QUIET = {"HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false", "TRL_EXPERIMENTAL_SILENCE": "1"}
@@ -37,11 +37,24 @@ def need_trl() -> None:
             __import__(module)
         except ModuleNotFoundError as error:
             raise MissingExtra("trl", "The backend trl", error.name or module) from None
+    from datasets import disable_progress_bars
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # ours shows the whole run; theirs, each file that is read
+    disable_progress_bars()
     # What transformers will drop one day is TRL's to change, not the user's.
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers\.")
+
+
+def need_vllm() -> None:
+    """Raises UsageError where TRL cannot talk to a vLLM server: its client sends the weights by vLLM's own means."""
+    from trl.import_utils import is_vllm_available
+
+    if not is_vllm_available():
+        raise UsageError(
+            "trl.vllm needs vLLM beside TRL as well, to send the server new weights, and it is not installed here. "
+            "Install it with: pip install 'trl[vllm]', or leave trl.vllm out."
+        )
 
 
 def model_path(name: str) -> str:
@@ -128,6 +141,8 @@ def grpo_trainer(config: TrlRunConfig, game: BaseGame, rows: Rows, tokenizer: An
     """TRL's GRPOTrainer, ready to train. keep: takes each batch of episodes (see `Seat`)."""
     from trl import GRPOConfig, GRPOTrainer
 
+    if config.trl.vllm:
+        need_vllm()
     limits, plain = reply_limits(config.trl, game), is_plain(game)
     shape = shape_of(config, 1 if plain else len(trained_turns(game)), processes().num_processes)
     seat = Seat(game, tokenizer, limits, config.seed, keep)
