@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError
 from importlib.util import module_from_spec, spec_from_file_location
@@ -136,6 +137,46 @@ def test_an_adapters_own_pins_go_first(harness: ModuleType) -> None:
     assert any(line.startswith("torch==") for line in lines)
     assert "plain" not in lines
     assert adapter.libraries == ("some-lib", "transformers", "plain")
+
+
+def test_an_environment_is_made_once_beside_the_base(
+    harness: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    def run(call: list[str], **_: object) -> None:
+        Path(call[2]).mkdir(parents=True, exist_ok=True)
+        made.append(Path(call[2]).name)
+
+    monkeypatch.setattr(harness, "HOME", tmp_path)
+    monkeypatch.setattr(harness.subprocess, "run", run)
+    adapter = harness.ADAPTERS["openenv"]
+    for _ in range(2):
+        harness.environment("openenv", adapter)
+    assert made == ["base", "openenv"]
+    (seen,) = (tmp_path / "openenv").rglob("*.pth")
+    assert seen.read_text().strip() == str(tmp_path / "base" / harness.PACKAGES)
+    harness.environment("openenv", replace(adapter, pins=("openenv==0.10.1",)))
+    assert made == ["base", "openenv", "openenv"], "other versions, another environment"
+
+
+def test_an_environment_that_cannot_be_made_is_told_from_a_failed_test(
+    harness: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def environment(name: str, _: object) -> Path:
+        if name == "verl":
+            raise subprocess.CalledProcessError(1, "sh")
+        return Path("python")
+
+    monkeypatch.setattr(harness, "environment", environment)
+    monkeypatch.setattr(harness, "tested", lambda *_: (3, ""))
+    monkeypatch.setattr(harness, "versions", lambda _, names: dict.fromkeys(names, "1"))
+    assert harness.main(["verl", "openenv"]) == 3
+    assert "FAILED: verl: its environment could not be made" in capsys.readouterr().err
+    monkeypatch.setattr(harness, "tested", lambda *_: (3, "1 failures"))
+    assert harness.main(["verl", "openenv"]) == 1
+    monkeypatch.setattr(harness, "tested", lambda *_: (3, ""))
+    assert harness.main(["openenv"]) == 0
 
 
 def test_a_taskset_package_is_written_whole_and_named_after_its_folder(tmp_path: Path) -> None:
