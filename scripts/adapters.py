@@ -92,6 +92,11 @@ ADAPTERS = {
         ("openenv", "train", "serve"),
         ("openenv==0.10.0",),
     ),
+    "ray": Adapter(
+        "spread a study over a Ray cluster",
+        ("ray", "train"),
+        ("ray==2.60.0",),
+    ),
 }
 
 # torch and what tests need: large, slow to unpack, the same for all.

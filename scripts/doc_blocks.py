@@ -6,6 +6,7 @@ import ast
 import inspect
 import json
 import math
+import re
 import sys
 import textwrap
 import tomllib
@@ -25,6 +26,7 @@ from gamekeeper.games.base import BaseGame
 from gamekeeper.metrics import TABLE, Metric
 from gamekeeper.registry import ARMS, BUILTIN, game_class, load_game
 from gamekeeper.types import Message, Score
+from parity_blocks import parity, parity_files, parity_undecidable
 
 RECORDS = Path(__file__).resolve().parent.parent / "docs" / "records"
 NO_RECORD = "*No record is committed yet.*"
@@ -293,37 +295,6 @@ def backends() -> str:
     return describe_backends(json.loads(path.read_text()))
 
 
-def parity() -> str:
-    """Formula by formula: how many cases agree with the oracle (scripts/parity.py)."""
-    rows = [[r["game"], r["formula"], r["oracle"], f"{r['agree']} of {r['cases']}"] for r in _parity()["rows"]]
-    return table(["game", "the paper's formula", "held against", "agree"], rows)
-
-
-def parity_files() -> str:
-    """What the public files hold."""
-    rows = []
-    for f in _parity()["files"]:
-        kinds = [
-            f"{n} {value}" for kind, found in f["counts"].items() if kind != "sources" for value, n in found.items()
-        ]
-        wrong = [f"{n}: {why}" for why, n in f["doubts"].items()]
-        held = f"{'; '.join(kinds)}; {f['counts']['sources']} sources"
-        rows.append([f["game"], f["split"], str(f["rows"]), str(f["duplicates"]), held, "; ".join(wrong) or "-"])
-    return table(["game", "file", "rows", "repeat a prompt", "by kind", "doubtful"], rows)
-
-
-def parity_undecidable() -> str:
-    """The problems of the tamper game that no test can decide, with the reason."""
-    reasons: dict[str, list[str]] = {}
-    for found in _parity()["undecidable"]:
-        reasons.setdefault(found["why"], []).append(f"`{found['item']}`")
-    return table(["reason", "problems"], [[why, ", ".join(names)] for why, names in reasons.items()])
-
-
-def _parity() -> dict[str, Any]:
-    return json.loads((RECORDS / "parity.json").read_text())
-
-
 def adapters() -> str:
     """Which version of which library each adapter was tested with, from the record of `make test-adapters`."""
     path = RECORDS / "adapters.json"
@@ -345,15 +316,23 @@ def supported(extra: str) -> str:
     return f"`{project['optional-dependencies'][extra][0]}`"
 
 
+_DOTS = re.compile(r"(?:^\.+ +\[ *\d+%\]\n){4,}", re.M)
+
+
+def _few_dots(rows: re.Match[str]) -> str:
+    first, *middle, last = rows[0].splitlines()
+    return f"{first}\n[{len(middle)} rows like it]\n{last}\n"
+
+
 def record(name: str) -> str:
-    """What a command printed, word for word, with where and when it did (scripts/record.py)."""
+    """What a command printed, with where and when it did (scripts/record.py): word for word, but for rows of dots."""
     path = RECORDS / f"{name}.json"
     if not path.is_file():
         return NO_RECORD
     kept = json.loads(path.read_text())
     about = kept["machine"]
     where = f"{about['processor']}, {about['cores']} cores, commit {commit_of(about)}"
-    return f"{fenced(kept['output'])}\n\n*{kept['seconds']:.0f} s on {where}.*"
+    return f"{fenced(_DOTS.sub(_few_dots, kept['output']))}\n\n*{kept['seconds']:.0f} s on {where}.*"
 
 
 def commit_of(about: dict[str, Any]) -> str:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from gamekeeper.rewards.endpoint import EndpointJudge, JudgeSettings
+
 Answer = Callable[["Seen"], "Sent"]
 
 
@@ -146,3 +148,26 @@ def judge_server(answer: Answer = honest) -> Iterator[JudgeServer]:
         http.shutdown()
         http.server_close()
         thread.join(5)
+
+
+PAIR = ("how?", "no.")
+BAD = ("how?", "this is a bad thing")
+_MADE: list[EndpointJudge] = []
+
+
+def judge_of(server: JudgeServer | str, cache: Any = None, **changes: Any) -> EndpointJudge:
+    """A judge that is quick to give up. `close_judges` closes it."""
+    quick = {"attempts": 3, "timeout_s": 2.0, "backoff_s": 0.01, "longest_wait_s": 5.0, "give_up_after": 50}
+    url = server if isinstance(server, str) else server.url
+    _MADE.append(EndpointJudge(JudgeSettings(url, **{"model": "rater-1", **quick, **changes}), cache))
+    return _MADE[-1]
+
+
+def first_then(*first: Sent) -> Answer:
+    """Misbehaves for the first requests, then is honest."""
+    return lambda seen: first[seen.number] if seen.number < len(first) else honest(seen)
+
+
+def close_judges() -> None:
+    while _MADE:
+        _MADE.pop().close()

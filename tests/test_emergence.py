@@ -42,7 +42,7 @@ def test_a_row_by_hand() -> None:
     found = emergence.answer(results(record(0, 1.0, 10), record(1, 0.9, 12), record(2, 0.5, None))).tables[0]
     assert len(found.rows) == 1
     row = found.rows[0]
-    assert row[:5] == ["tamper", "flawed", "3", "er", "0.020 [0.020, 0.020]"]
+    assert row[:5] == ["tamper", "flawed", "3", "er", "0.020 (all 3 equal, no interval)"]
     # Mean .8; standard deviation sqrt(.07) = .2646, over sqrt 3 = .1528; times t(2) = 4.303: .657.
     assert row[5] == "0.800 [0.143, 1.000]"  # a share: cut at 1
     assert row[6] == "2 of 3 (>= 0.9)"
@@ -58,7 +58,7 @@ def test_a_secure_run_is_expected_not_to_rise() -> None:
 def test_the_blind_spot_pairs_what_is_watched_with_what_grows() -> None:
     found = emergence.answer(results(record(0, 1.0, 3), record(1, 0.9, 3), record(2, 0.95, 3)))
     rows = {row[1]: row[4] for row in found.tables[1].rows}
-    assert rows["tests_passed"] == "-0.400 [-0.400, -0.400]"
+    assert rows["tests_passed"] == "-0.400 (all 3 equal, no interval)"
     assert rows["er"].startswith("0.930 ")
     blind = next(v for v in found.verdicts if "watched" in v.claim.what)
     assert blind.word == "disagrees"  # tests passed fell, which a developer sees
@@ -120,7 +120,7 @@ def test_a_torn_record_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"seed0\.json cannot be read.*Delete it, and its cell is run again"):
         read_results(tmp_path, "emergence")
     path.write_text(json.dumps({"format": 99, "address": "x"}))
-    with pytest.raises(RunError, match="record format 99"):
+    with pytest.raises(RunError, match="has format 99"):
         read_results(tmp_path, "emergence")
     path.write_text(json.dumps({"anything": 1}))
     with pytest.raises(RunError, match="neither an address nor a config"):

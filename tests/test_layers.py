@@ -53,6 +53,7 @@ ALLOWED: dict[str, set[str]] = {
     "studies.dynamics": FOUNDATIONS | RECORD,
     "studies.findings": FOUNDATIONS | FINDINGS,
     "studies.stats": FOUNDATIONS,
+    "studies.spread": BELOW_STUDIES | {"studies", "adapters.library"},
     "report": FOUNDATIONS | RECORD | FINDINGS,
     "adapters": FOUNDATIONS | {"games", "rewards"},
     "adapters.verl.check": FOUNDATIONS | {"adapters", "train"},  # compares verl's advantages with the native trainer's

@@ -156,6 +156,15 @@ def test_damaged_checkpoints_are_refused(damage, tmp_path: Path) -> None:
         PocketPolicy.load(str(tmp_path))
 
 
+def test_a_runs_folder_is_told_from_its_checkpoints(tmp_path: Path) -> None:
+    for name in ("flawed/checkpoints/step-9", "flawed/checkpoints/step-10", "flawed/checkpoints/step-11.tmp"):
+        (tmp_path / name).mkdir(parents=True)
+    with pytest.raises(DataError, match=r"There are: \S+/step-10, \S+/step-9\.$"):
+        load_weights(tmp_path)
+    with pytest.raises(DataError, match=r"or `pocket`\.$"):
+        load_weights(tmp_path / "flawed" / "checkpoints" / "step-9")
+
+
 def test_tokenizer_codes_any_text() -> None:
     tokenizer = tiny_tokenizer()
     for text in ("", "é√ 日本 \x00\x7f", "a" * 5000, "<modify_key>source_code</modify_key>", "\\boxed{12}  \n\n"):

@@ -41,7 +41,7 @@ def test_every_study_answers_prints_and_draws(name: str) -> None:
     assert found.tables
     assert found.verdicts
     assert all(len(row) == len(table.columns) for table in found.tables for row in table.rows)
-    assert any("corrected together by Holm's method" in note for note in found.notes)
+    assert any("corrected by Holm's method" in note for note in found.notes)
     text = markdown(found)
     assert "Beside the paper" in text
     assert all(v.word in ("agrees", "disagrees", "undecided") for v in found.verdicts)
@@ -100,11 +100,25 @@ def test_catalysis_pairs_by_seed_and_counts_domination_from_the_start() -> None:
     assert row(found.tables[0], "tamper", "selfgrade")["domination"] == "never"
 
 
+def test_catalysis_pairs_steps_to_domination_and_says_who_is_missing() -> None:
+    """Fresh runs pass the bar at step 7, 7 and never; after another game at 3, 5 and 5."""
+    steps = {"base": (7, 7, None), "tamper": (3, 5, 5)}
+    whole = fake_results(catalysis.STUDY, TWO)
+    for result in whole.found:
+        at = steps.get(result.role["first"], (None, None, None))[result.role["seed"]]
+        passed = [[s, float(at is not None and s >= at)] for s in range(1, 20)]
+        result.record["curves"]["yes_given_wrong"] = passed
+    found = row(catalysis.answer(whole).tables[0], "selfgrade", "tamper")
+    assert found["domination"] == "3 to 5"
+    # -4 and -2: mean -3, standard error 1, t(1) = 12.706.
+    assert found["domination minus fresh"] == "-3.0 [-15.7, 9.7] (2 of 3 seeds dominate both times)"
+
+
 def test_distill_says_what_a_lesson_lacked() -> None:
     found = answered(distill)
     short = next(note for note in found.notes if note.startswith("tamper: the teacher's rollouts"))
     assert "fewer than 2048 (by seed: 5 in 64, 5 in 64, 5 in 64)" in short
-    assert row(found.tables[0], "tamper", "same", "all")["samples"] == "128 asked, 5 to 5 found"
+    assert row(found.tables[0], "tamper", "same", "all")["samples"] == "128 asked, 5 found"
     claims = {(v.claim.what.split(",")[0], v.claim.direction) for v in found.verdicts}
     assert ("tamper", findings.NOT_UP) in claims
     assert ("tamper", findings.UP) in claims
@@ -163,10 +177,11 @@ def test_patches_has_every_subset_and_judges_the_published_one() -> None:
     found = answered(patches, change, replace(TWO, games=("summary",)))
     assert row(found.tables[0], "summary", "length-gate")["suffices"] == "no"
     assert row(found.tables[0], "summary", "coverage")["suffices"] == "yes"
-    assert row(found.tables[0], "summary", "coverage")["ITP, minus secure"].startswith("0.000 ")
+    assert row(found.tables[0], "summary", "length-gate")["ITP, minus secure"].startswith("0.000 ")
+    assert row(found.tables[0], "summary", "coverage")["ITP, minus secure"] == ""  # it is the secure set itself
     assert [v.word for v in found.verdicts] == ["disagrees"]
     recommended = "+".join(k for k, p in sorted(game_class("summary").patch_table.items()) if p.recommended)
-    assert row(found.tables[0], "summary", recommended)[""] == "recommended"
+    assert row(found.tables[0], "summary", recommended)["known as"] == "recommended"
 
 
 def test_scale_compares_the_largest_with_the_smallest() -> None:
@@ -208,6 +223,29 @@ def test_verdicts(direction: str, values: list[float], word: str) -> None:
     assert findings.judged([findings.Claim("x", "", direction, values)])[0].word == word
 
 
+@pytest.mark.parametrize(
+    ("direction", "value", "seeds", "word", "why"),
+    [
+        (findings.UP, 0.0, 5, "disagrees", "within 0.05 of 0, the same in all 5 seeds"),
+        (findings.FLAT, 0.0, 3, "agrees", "within 0.05 of 0, the same in all 3 seeds"),
+        (findings.NOT_UP, 0.0, 3, "agrees", "within 0.05 of 0, the same in all 3 seeds"),
+        (findings.UP, 0.9, 2, "undecided", "the same in 2 seeds only"),
+        (findings.UP, 0.9, 3, "agrees", "clear of 0, the same in all 3 seeds"),
+        (findings.UP, 0.04, 3, "disagrees", "within 0.05 of 0, the same in all 3 seeds"),
+        (findings.NOT_UP, 0.9, 3, "disagrees", "clear of 0, the same in all 3 seeds"),
+    ],
+)
+def test_equal_seeds_are_judged_by_what_they_share(
+    direction: str, value: float, seeds: int, word: str, why: str
+) -> None:
+    """No interval and no p value, said aloud."""
+    found = findings.judged([findings.Claim("x", "", direction, [value] * seeds)])[0]
+    assert (found.word, found.why) == (word, why)
+    assert found.p is None
+    assert found.estimate is not None
+    assert findings.shown(found.estimate) == f"{value:.3f} (all {seeds} equal, no interval)"
+
+
 def test_many_comparisons_make_each_harder() -> None:
     claim = findings.Claim("x", "", findings.UP, [0.1, 0.2, 0.3, 0.35])
     alone = findings.judged([claim])[0]
@@ -215,6 +253,19 @@ def test_many_comparisons_make_each_harder() -> None:
     assert (alone.word, crowd.word) == ("agrees", "undecided")
     assert alone.p is not None
     assert crowd.p == pytest.approx(20 * alone.p)
+
+
+def test_equal_seeds_count_among_the_comparisons() -> None:
+    """They are judged, so they make the others harder, as any comparison does; a single seed is not judged."""
+    claim = findings.Claim("x", "", findings.UP, [0.1, 0.2, 0.3, 0.35])
+    same, single = (findings.Claim("y", "", findings.FLAT, [0.0] * n) for n in (4, 1))
+    alone, crowd = findings.judged([claim])[0], findings.judged([claim, *[same] * 3, single])
+    assert alone.p is not None
+    assert crowd[0].p == pytest.approx(4 * alone.p)
+    assert [v.p for v in crowd[1:]] == [None] * 4
+    note = findings.comparisons_note(crowd)
+    assert "Comparisons judged here: 5, 1 of them with a p value" in note
+    assert "for 4 comparisons" in note
 
 
 def test_words_of_a_table_cannot_break_it() -> None:

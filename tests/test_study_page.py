@@ -12,7 +12,7 @@ import pytest
 from fake_runs import HOSTILE
 from gamekeeper.errors import RunError
 from gamekeeper.report import study_figures as figures
-from gamekeeper.report.study import render, tally, write_study
+from gamekeeper.report.study import render, tally, unbroken, write_study
 from gamekeeper.studies.findings import UP, Claim, Findings, Heat, Line, Mark, Plot, Table, judged
 from gamekeeper.studies.stats import Estimate
 
@@ -53,7 +53,7 @@ def test_a_threshold_plot_marks_what_is_predicted_and_measured() -> None:
     root = ElementTree.fromstring(drawn)
     for line in root.iter():
         if "whisker" in (line.get("class") or ""):
-            assert all(0 <= float(line.get(k, 0)) <= 340 for k in ("y1", "y2"))  # an interval does not leave the figure
+            assert all(0 <= float(line.get(k, 0)) <= 376 for k in ("y1", "y2"))  # an interval does not leave the figure
 
 
 def test_a_plot_of_bands_and_of_nothing() -> None:
@@ -100,6 +100,54 @@ def test_nothing_in_a_record_can_act() -> None:
     assert policy is not None
     assert "script-src" not in policy[1]
     assert "default-src &#39;none&#39;" in policy[1] or "default-src 'none'" in policy[1]
+
+
+def test_an_interval_is_never_broken_and_nothing_is_let_through() -> None:
+    assert unbroken("0.5 [0.4, 0.6]") == '0.5 <span class="whole">[0.4, 0.6]</span>'
+    assert unbroken("0 (n=1, no interval)") == '0 <span class="whole">(n=1, no interval)</span>'
+    assert unbroken("0 (all 3 equal, no interval)").count('class="whole"') == 2
+    assert unbroken("Made by: `gamekeeper study x`.") == "Made by: <code>gamekeeper study x</code>."
+    assert "<b" not in unbroken("[<b>, <b onclick=x>] `<script>`").replace('<span class="whole">', "")
+    assert "&lt;script&gt;" in unbroken("`<script>`")
+
+
+def test_names_of_marks_stay_in_the_figure() -> None:
+    """They stand over it, a row each; one near the right end has its name on its left."""
+    drawn = ElementTree.fromstring(figures.plot(PLOT))
+    named = {e.text: e for e in drawn.iter() if e.get("class") == "mark"}
+    assert named["predicted: .14"].get("text-anchor") == "start"
+    assert named["measured: .20 [.15, .25]"].get("text-anchor") == "end"
+    highest = min(float(e.get("y1", 0)) for e in drawn.iter() if e.get("class") in ("grid", "axis"))
+    assert sorted(float(e.get("y", 0)) for e in named.values())[-1] < highest - 10
+    assert len({e.get("y") for e in named.values()}) == 2
+
+
+def test_whiskers_of_two_lines_do_not_cover_each_other() -> None:
+    lines = [Line(name, [(1.0, Estimate(0.5, (0.2, 0.8), 3))]) for name in ("a", "b", "c")]
+    drawn = ElementTree.fromstring(figures.plot(Plot("t", "x", "y", lines, dots=True)))
+    places = [float(e.get("x1", 0)) for e in drawn.iter() if "whisker" in (e.get("class") or "")]
+    assert len(set(places)) == 3
+    assert max(places) - min(places) < 20
+
+
+def test_a_wide_interval_does_not_flatten_the_curves() -> None:
+    wide = Plot("t", "x", "y", [Line("a", [(float(s), Estimate(0.5, (-8.0, 9.0), 2)) for s in range(3)])])
+    assert {"0", "1.0"} <= set(texts(figures.plot(wide)))
+    assert not {"5", "10"} & set(texts(figures.plot(wide)))
+    far = Plot("t", "x", "y", [Line("a", [(float(s), Estimate(-10.0, (-12.0, -8.0), 2)) for s in range(3)])])
+    assert "−10" in texts(figures.plot(far))  # what is no share has room
+
+
+def test_steps_have_no_halves() -> None:
+    lines = [Line("a", [(float(s), Estimate(0.5, None, 1)) for s in range(4)])]
+    assert {"0", "1", "2", "3"} <= set(texts(figures.plot(Plot("t", "x", "", lines))))
+    assert "2.5" not in texts(figures.plot(Plot("t", "x", "", lines)))
+
+
+def test_a_share_that_just_passes_one_does_not_halve_the_figure() -> None:
+    drawn = figures.plot(Plot("t", "x", "y", [Line("a", [(s, Estimate(1.0, (0.999, 1.001), 3)) for s in (0, 1)])]))
+    assert "1.5" not in texts(drawn)
+    assert "1.0" in texts(drawn)
 
 
 def test_the_page_has_no_address_of_the_outside() -> None:

@@ -41,6 +41,7 @@ LIBRARIES: Mapping[str, Library] = {
     "inspect": Library("inspect_ai", "inspect_ai", "0.3.285", "0.4"),
     "verifiers": Library("verifiers", "verifiers", "0.4", "0.5"),
     "openenv": Library("openenv", "openenv", "0.10", "0.11"),
+    "ray": Library("ray", "ray", "2.30", "3"),
 }
 
 

@@ -332,11 +332,9 @@ def _summary(ledger: Ledger) -> Mapping[str, Any]:
 
 def _intervals(ledger: Ledger) -> dict[str, tuple[float, float]]:
     """95% intervals, by deleting one item at a time, or one of `GROUPS` groups of items where there are more."""
-    from gamekeeper.studies.stats import over_clusters
+    from gamekeeper.studies.stats import over_items
 
     by_item: dict[str, list[Score]] = {}
     for item, score in zip(ledger.items, ledger.scores, strict=True):
         by_item.setdefault(item, []).append(score)
-    clusters = list(by_item.values())
-    groups = [[s for cluster in clusters[n::GROUPS] for s in cluster] for n in range(min(GROUPS, len(clusters)))]
-    return over_clusters(groups, ledger.game.metrics)
+    return over_items(list(by_item.values()), ledger.game.metrics, ledger.game.own_metrics, GROUPS)

@@ -79,14 +79,30 @@ def study(
         _show_plan(placed, store, workers, as_json)
         return
     with console.interruptible(f"Finished cells are kept. Go on with the same command: gamekeeper study {name} ..."):
-        outcome = _run(chosen, placed, scope, store, _Where(workers, ray, _command(ctx)))
+        outcome = _run(
+            chosen,
+            placed,
+            scope,
+            store,
+            _Where(workers, ray, call_for_records((ctx.find_root().obj or {}).get("typed", []))),
+        )
     _finish(chosen, store, outcome, as_json)
 
 
-def _command(ctx: typer.Context) -> str:
+_OF_THIS_MACHINE = ("--out", "--ray")
+
+
+def call_for_records(typed: Sequence[str]) -> str:
+    """The call for the records: without where on this machine, or on which cluster, its cells worked."""
     import shlex
 
-    return f"gamekeeper {shlex.join((ctx.find_root().obj or {}).get('typed', []))}"
+    words, kept = iter(typed), []
+    for word in words:
+        if word in _OF_THIS_MACHINE:
+            next(words, None)
+        elif word.partition("=")[0] not in _OF_THIS_MACHINE:
+            kept.append(word)
+    return f"gamekeeper {shlex.join(kept)}"
 
 
 def _listed(as_json: bool) -> None:
@@ -246,9 +262,9 @@ def _finish(study: Study, store: Store, outcome: Outcome, as_json: bool) -> None
     page = None
     if results.found:
         answer = study.answer(results)
-        page = write_study(answer, store.out / f"{study.name}.html")
         if not as_json:
-            show(answer)
+            show(answer)  # before the page, which a full disk may refuse
+        page = write_study(answer, store.out / f"{study.name}.html")
     if as_json:
         from gamekeeper.report.study import plain
 

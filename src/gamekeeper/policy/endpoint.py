@@ -55,7 +55,9 @@ def served_model(url: str, name: str | None = None) -> str:
         status, _, content = server.exchange("GET", address(url, "/models"))
         found = [str(m["id"]) for m in json.loads(content)["data"]] if status == 200 else []
     except Failed as failure:
-        raise CouldNotLook(f"{failure.why.capitalize()}: {url}. Start the server, or check --model.") from None
+        raise CouldNotLook(
+            f"{failure.why[:1].upper()}{failure.why[1:]}: {url}. Start the server, or check --model."
+        ) from None
     except (ValueError, LookupError, TypeError, RecursionError):
         found = []
     finally:

@@ -287,6 +287,14 @@ def save_weights(model: PocketModel, folder: Path, eos: int, pad: int) -> None:
     (folder / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n")
 
 
+def _inside(folder: Path) -> str:
+    """Where a run's folder was given: the checkpoints in it, newest first."""
+    steps = [*folder.glob("checkpoints/step-*"), *folder.glob("*/checkpoints/step-*")]  # of one run, or of both arms
+    whole = [p for p in steps if p.name[5:].isdigit()]
+    found = sorted(whole, key=lambda p: (p.parent, -int(p.name[5:])))
+    return f" There are: {', '.join(str(p) for p in found[:4])}." if found else ""
+
+
 def load_weights(folder: Path) -> PocketModel:
     """The model of a Hugging Face checkpoint folder, in fp32.
 
@@ -298,7 +306,7 @@ def load_weights(folder: Path) -> PocketModel:
     except FileNotFoundError as error:
         raise DataError(
             f"{folder} is no checkpoint: {error.filename} is missing. Give a folder with config.json, "
-            "model.safetensors and tokenizer.json, or `pocket`."
+            f"model.safetensors and tokenizer.json, or `pocket`.{_inside(folder)}"
         ) from None
     except DataError:
         raise

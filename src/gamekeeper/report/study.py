@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,13 @@ from gamekeeper.report.study_text import (
     plain,
     verdict_table,
 )
+from gamekeeper.report.svg import text_of
 from gamekeeper.report.text import count, listed
 from gamekeeper.studies.disk import disk_errors, write_atomic
 from gamekeeper.studies.findings import Findings
+
+_WHOLE = re.compile(r"\[[^\[\]<>]{1,24}, [^\[\]<>]{1,24}\]|\(n=1, no interval\)|no interval|all \d+ equal")
+_CODE = re.compile(r"`([^`]+)`")
 
 __all__ = ["markdown", "plain", "render", "write_study"]
 
@@ -39,6 +44,9 @@ def render(found: Findings) -> str:
     """The page as text."""
     from markupsafe import Markup
 
+    def whole(text: str) -> Markup:
+        return Markup(unbroken(text))
+
     css = asset("page.css") + asset("figure.css") + asset("study.css")
     verdicts = verdict_table(found)
     rows = [(v.word, row) for v, row in zip(found.verdicts, verdicts.rows, strict=True)]
@@ -54,8 +62,15 @@ def render(found: Findings) -> str:
         "tables": [(t, markdown_table(t)) for t in found.tables],
         "verdicts": {"columns": verdicts.columns, "rows": rows, "text": markdown_table(verdicts)},
         "made_of": made_of(found),
+        "whole": whole,
     }
     return environment().get_template("study.html").render(context)
+
+
+def unbroken(text: str) -> str:
+    """Text as markup, in which an interval or a command in backticks stays on one line or in its own type."""
+    marked = _WHOLE.sub(r'<span class="whole">\g<0></span>', text_of(text))
+    return _CODE.sub(r"<code>\1</code>", marked)
 
 
 def tally(found: Findings) -> str:

@@ -6,18 +6,21 @@ rests on colour alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from gamekeeper.report import svg
 from gamekeeper.report.svg import Scale, tag, words
 from gamekeeper.report.text import number, signed, span
-from gamekeeper.studies.findings import Heat, Line, Mark, Plot
+from gamekeeper.studies.findings import Heat, Line, Mark, Plot, no_interval
 from gamekeeper.studies.stats import Estimate
 
 _CELL_W, _CELL_H, _LEFT, _TOP = 150, 58, 150, 58
 _WIDE, _TALL = 760, 340
 _COLOURS = 6
+_APART = 7.0
+_ROW = 18
 
 
 def heat_map(heat: Heat) -> str:
@@ -47,9 +50,9 @@ def _shaded(heat: Heat, value: Estimate | None, r: int, c: int) -> str:
     strength = min(1.0, abs(value.mean - centre) / reach) if reach else 0.0
     side = "more" if value.mean >= centre else "less"
     said = signed(value.mean) if heat.low < 0 else number(value.mean)
-    under = span(value.interval) if value.interval else "n=1, no interval"
+    under = span(value.interval) if value.interval else no_interval(value)
     return (
-        tag("rect", **box, cls=f"heat {side}", fill_opacity=f"{0.08 + 0.5 * strength:.2f}")
+        tag("rect", **box, cls=f"heat {side}", fill_opacity=f"{0.02 + 0.56 * strength:.2f}")
         + words(middle, y + 26, said, "heat-value", "middle")
         + words(middle, y + 44, under, "tick", "middle")
     )
@@ -68,33 +71,44 @@ def plot(drawn: Plot) -> str:
     points = [p for line in drawn.lines for p in line.points]
     if not points:
         return ""
-    highs = [v for _, e in points for v in (e.mean, *(e.interval or ()))]
-    low, high = _domain(highs)
+    low, high = _domain([e for _, e in points])
     most = max([x for x, _ in points] + [m.at for m in drawn.marks])
-    x = Scale(min(0.0, *(x for x, _ in points)), most or 1.0, 56, _WIDE - 150)
-    y = Scale(low, high, _TALL - 50, 40)
+    x = Scale(min(0.0, *(x for x, _ in points)), most or 1.0, 56, _WIDE - 180)
+    above = _ROW * len(
+        drawn.marks
+    )  # the names of marks stand over the figure, a row each, where no line can cross them
+    y = Scale(low, high, _TALL - 50 + above, 40 + above)
     parts = [_axes(drawn, x, y), *(_mark(m, i, x, y) for i, m in enumerate(drawn.marks))]
-    parts += [_line(line, i, drawn.dots, x, y) for i, line in enumerate(drawn.lines)]
+    for i, line in enumerate(drawn.lines):
+        beside = (i - (len(drawn.lines) - 1) / 2) * _APART
+        parts.append(_dots(line, i, beside, x, y) if drawn.dots else _line(line, i, x, y))
     parts.append(_names(drawn.lines, x, y))
-    return _figure("".join(parts), _WIDE, _TALL, drawn.title)
+    return _figure("".join(parts), _WIDE, _TALL + above, drawn.title)
 
 
-def _domain(values: Sequence[float]) -> tuple[float, float]:
-    """Shares get the whole range from 0 to 1; wider intervals are cut off a little beyond it."""
-    inside = [min(max(v, -0.2), 1.2) for v in values] if all(-1.5 <= v <= 2.5 for v in values) else list(values)
-    return svg.domain(inside, low=0.0, high=1.0)
+def _domain(estimates: Sequence[Estimate]) -> tuple[float, float]:
+    """Shares get the whole range from 0 to 1; intervals that go far beyond it are cut off there."""
+    means = [e.mean for e in estimates]
+    values = [*means, *(end for e in estimates for end in e.reach or ())]
+    if not all(-1.5 <= mean <= 2.5 for mean in means):
+        return svg.domain(values, low=0.0, high=1.0)
+    low, high = min(-0.5, *means), max(1.2, *means)
+    inside = [min(max(v, low), high) for v in values]
+    return min(0.0, math.floor(min(inside) * 10) / 10), max(1.0, math.ceil(max(inside) * 10 - 1e-9) / 10)
 
 
 def _axes(drawn: Plot, x: Scale, y: Scale) -> str:
     out = []
-    marks = y.ticks(5)
+    marks = y.ticks(6)
     for value in marks:
         out.append(tag("line", x1=x.start, x2=x.end, y1=y(value), y2=y(value), cls="axis" if value == 0 else "grid"))
         out.append(words(x.start - 8, y(value) + 4, svg.tick_label(value, marks), "tick", "end"))
     across = x.ticks(8)
+    if all(at == int(at) for line in drawn.lines for at, _ in line.points):  # steps: there is no half of one
+        across = [t for t in across if t == int(t)]
     out += [words(x(t), y.start + 18, svg.tick_label(t, across), "tick", "middle") for t in across]
     out.append(words((x.start + x.end) / 2, y.start + 38, drawn.x, "axis-name", "middle"))
-    out.append(words(x.start - 48, y.end - 22, drawn.y, "axis-name"))
+    out.append(words(x.start - 48, y.end - 16, drawn.y, "axis-name"))
     return "".join(out)
 
 
@@ -103,27 +117,39 @@ def _mark(mark: Mark, index: int, x: Scale, y: Scale) -> str:
     if mark.interval:
         start, end = (min(max(x(v), x.start), x.end) for v in mark.interval)
         out.append(tag("rect", x=start, y=y.end, width=max(1.0, end - start), height=y.start - y.end, cls="rise"))
-    out.append(tag("line", x1=x(mark.at), x2=x(mark.at), y1=y.end - 4, y2=y.start, cls="landmark"))
+    row = 20 + _ROW * index
+    out.append(tag("line", x1=x(mark.at), x2=x(mark.at), y1=row - 10, y2=y.start, cls="landmark"))
     said = f"{mark.name}: {number(mark.at)}" + (f" {span(mark.interval)}" if mark.interval else "")
-    out.append(words(x(mark.at) + 6, y.end + 12 + 16 * index, said, "mark"))
+    right = x(mark.at) > (x.start + x.end) / 2
+    place, anchor = (x(mark.at) - 6, "end") if right else (x(mark.at) + 6, "start")
+    out.append(words(place, row, said, "mark", anchor))
     return "".join(out)
 
 
-def _line(line: Line, index: int, dots: bool, x: Scale, y: Scale) -> str:
+def _line(line: Line, index: int, x: Scale, y: Scale) -> str:
+    """A curve with the band of its intervals."""
     role = f"run-{index % _COLOURS}"
-    out = []
-    known = [(at, e.interval) for at, e in line.points if e.interval]
-    held = [(at, (_held(lo, y), _held(hi, y))) for at, (lo, hi) in known]
-    if dots:
-        for at, (lo, hi) in held:
-            out.append(tag("line", x1=x(at), x2=x(at), y1=y(lo), y2=y(hi), cls=f"whisker {role}"))
-        out += [tag("circle", cx=x(at), cy=y(e.mean), r=4, cls=f"dot {role}") for at, e in line.points]
-        placed = [(x(at), y(e.mean)) for at, e in line.points]
-        out.append(tag("path", d=svg.path(placed), cls=f"line {role}") if len(placed) > 1 else "")
-    else:
-        out.append(svg.band([(at, lo) for at, (lo, _) in held], [(at, hi) for at, (_, hi) in held], x, y, role))
-        out.append(svg.curve([(at, e.mean) for at, e in line.points], x, y, role))
+    reach = _reach(line, y)
+    drawn = svg.band([(at, low) for at, low, _ in reach], [(at, high) for at, _, high in reach], x, y, role)
+    return drawn + svg.curve([(at, e.mean) for at, e in line.points], x, y, role)
+
+
+def _dots(line: Line, index: int, beside: float, x: Scale, y: Scale) -> str:
+    """Joined dots with whiskers, a little beside their place, so that those of several lines can be told apart."""
+    role = f"run-{index % _COLOURS}"
+    placed = [(x(at) + beside, y(e.mean)) for at, e in line.points]
+    out = [tag("path", d=svg.path(placed), cls=f"line {role}") if len(placed) > 1 else ""]
+    for at, low, high in _reach(line, y):
+        place = x(at) + beside
+        out.append(tag("line", x1=place, x2=place, y1=y(low), y2=y(high), cls=f"whisker {role}"))
+    out += [tag("circle", cx=cx, cy=cy, r=4, cls=f"dot {role}") for cx, cy in placed]
     return "".join(out)
+
+
+def _reach(line: Line, y: Scale) -> list[tuple[float, float, float]]:
+    """(x, low, high) where an estimate has an interval, or a point where all seeds are equal; inside the figure."""
+    known = [(at, e.reach) for at, e in line.points if e.reach]
+    return [(at, _held(low, y), _held(high, y)) for at, (low, high) in known]
 
 
 def _held(value: float, y: Scale) -> float:
@@ -140,5 +166,5 @@ def _names(lines: Sequence[Line], x: Scale, y: Scale) -> str:
         near = x(at) + 6
         role = f"run-{index % _COLOURS}"
         out.append(tag("line", x1=near, y1=y(last.mean), x2=near + 8, y2=row, cls=f"leader {role}"))
-        out.append(words(near + 12, row + 4, f"{line.name} {number(last.mean)}", "study-end"))
+        out.append(words(near + 12, row + 4, f"{line.name} {number(last.mean)}", f"study-end {role}"))
     return "".join(out)

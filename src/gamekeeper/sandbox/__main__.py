@@ -7,12 +7,14 @@ a job is malformed, 3 if the isolation is below what is required.
 from __future__ import annotations
 
 import json
+import os
 import sys
 
-from gamekeeper.errors import CouldNotLook, GamekeeperError
-from gamekeeper.sandbox.forkserver import ServerLost
+from gamekeeper.errors import GamekeeperError
 from gamekeeper.sandbox.jobs import grade, read_jobs, report
 from gamekeeper.sandbox.pool import Sandbox
+
+_BROKEN_PIPE = 141  # what a shell reports of a program that SIGPIPE ended
 
 
 def main() -> int:
@@ -24,9 +26,12 @@ def main() -> int:
                 told = report(grade(box, job), box.level())
                 failed += not told["passed"]
                 print(json.dumps(told), flush=True)
-    except (GamekeeperError, ServerLost) as error:
+    except GamekeeperError as error:
         print(f"error: {error}", file=sys.stderr)
-        return error.exit_code if isinstance(error, GamekeeperError) else CouldNotLook.exit_code
+        return error.exit_code
+    except BrokenPipeError:  # nobody reads on; the interpreter's own flush at the end must not complain either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
     return 1 if failed else 0
 
 

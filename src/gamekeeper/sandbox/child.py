@@ -29,14 +29,27 @@ FILENAME = "<program>"
 _Module = type(sys)
 
 
-def run(job: Mapping[str, Any], names: Mapping[str, Any], report: Report, free_memory: Callable[[], None]) -> int:
-    """Run one case to its end; the exit code of its process.
+def main_module(names: Mapping[str, Any]) -> Any:
+    """The module that a program will run in, with the names that it finds there.
+
+    A module of its own: `import __main__`, dataclasses and pickle find the program and not the server. Made in the
+    server, once: to count one more reference to each name, a case would have to copy the memory that they lie in.
+    """
+    module = _Module("__main__")
+    vars(module).update(names)
+    vars(module)["__builtins__"] = builtins
+    return module
+
+
+def run(job: Mapping[str, Any], module: Any, report: Report, free_memory: Callable[[], None]) -> int:
+    """Run one case to its end, in a module from `main_module`; the exit code of its process.
 
     `report` is called at most once, with a JSON object: {"value": ...}, {"opaque": name of its type},
     {"error": ...} or {"memory": true}.
     """
     try:
-        return _enter(job, _main_module(names), report)
+        sys.modules["__main__"] = module
+        return _enter(job, vars(module), report)
     except SystemExit as stop:
         return _exit_code(stop)
     except MemoryError:
@@ -49,16 +62,6 @@ def run(job: Mapping[str, Any], names: Mapping[str, Any], report: Report, free_m
         os.write(2, text.encode("utf-8", "replace") + b"\n")
         report(f'{{"error":{write_text(text)}}}')
         return 1
-
-
-def _main_module(names: Mapping[str, Any]) -> dict[str, Any]:
-    # A module of its own: `import __main__`, dataclasses and pickle find the program and not the server.
-    module = _Module("__main__")
-    space = vars(module)
-    space.update(names)
-    space["__builtins__"] = builtins
-    sys.modules["__main__"] = module
-    return space
 
 
 def _enter(job: Mapping[str, Any], space: dict[str, Any], report: Report) -> int:

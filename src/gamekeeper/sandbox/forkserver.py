@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
+from gamekeeper.errors import CouldNotLook
 from gamekeeper.sandbox import frame
 from gamekeeper.sandbox.layers import LAYERS
 from gamekeeper.sandbox.limits import processes
@@ -30,7 +31,7 @@ _OPTIONS = ("-s", "-S", "-P", "-B", "-X", "utf8")
 Work = tuple[int, Program, Case]
 
 
-class ServerLost(Exception):
+class ServerLost(CouldNotLook):
     """A fork server that cannot start, has died, or has stopped answering."""
 
 

@@ -130,5 +130,6 @@ def report(graded: Iterable[Graded], level: str) -> dict[str, Any]:
 def _row(one: Graded) -> dict[str, Any]:
     row = {"verdict": one.verdict, **asdict(one.result)}
     value = one.result.value
+    row |= {name: round(row[name], 6) for name in ("cpu_s", "wall_s")}
     row["value"] = {"opaque": value.type_name} if isinstance(value, Opaque) else json.loads(values.write(value))
     return row

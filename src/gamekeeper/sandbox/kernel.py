@@ -140,6 +140,21 @@ def become(uid: int, keep_reading: bool = False) -> None:
         _set_capabilities(1 << _CAP_DAC_READ_SEARCH)
 
 
+def has_user(uid: int) -> bool:
+    """Whether root can become this user: in a user namespace of a container there may be a few ids, or root's alone."""
+    try:
+        maps = [_lines(f"/proc/self/{kind}_map") for kind in ("uid", "gid")]
+        denied = _lines("/proc/self/setgroups") == [["deny"]]
+    except OSError:
+        return True  # no namespaces of users, or no /proc: root is root
+    return not denied and all(any(int(at) <= uid < int(at) + int(n) for at, _, n in lines) for lines in maps)
+
+
+def _lines(path: str) -> list[list[str]]:
+    with open(path) as file:
+        return [line.split() for line in file]
+
+
 def leave_root(uid: int, path: str) -> bool:
     """Become `uid` in whichever way leaves `path` readable, tried out in a child first; False if neither does."""
     for keep_reading in (False, True):

@@ -54,21 +54,21 @@ class Setup:
         self.bounds, self.tasks = wanted["limits"], tasks
         self.cpu_s, self.wall_s, self.output = (self.bounds[k] for k in ("cpu_s", "wall_s", "output_bytes"))
         self.memory = self.bounds["memory_mb"] << 20
-        self.names: dict[str, Any] = {}
         self.trouble = ""
-        self._run(wanted["prelude"])
+        self.module = child.main_module(self._run(wanted["prelude"]))
         self.size = measure()
         self._plan = limits.plan(self.bounds, self.size, tasks.allowing(self.bounds["processes"]))
 
-    def _run(self, prelude: str) -> None:
+    def _run(self, prelude: str) -> dict[str, Any]:
+        """The names that the prelude leaves."""
         if not prelude:
-            return
+            return {}
         space: dict[str, Any] = {"__name__": "prelude"}
         try:
             exec(compile(prelude, "<prelude>", "exec"), space)
         except Exception as error:  # noqa: BLE001 - the caller's own code: it hears of it with each case
             self.trouble = f"the prelude failed: {type(error).__name__}: {error}"
-        self.names = {k: v for k, v in space.items() if k not in ("__name__", "__builtins__")}
+        return {k: v for k, v in space.items() if k not in ("__name__", "__builtins__")}
 
     @property
     def plan(self) -> limits.Plan:
@@ -96,7 +96,7 @@ class Server:
         job = {"source": _REHEARSAL, "kind": "function", "name": "f", "args": [1]}
         main, report = sys.modules["__main__"], _reporter(os.open(os.devnull, os.O_WRONLY))
         for _ in range(16):
-            child.run(job, {}, report, limits.free_memory)
+            child.run(job, child.main_module({}), report, limits.free_memory)
         sys.modules["__main__"] = main
 
     def _settle(self) -> int:
@@ -177,7 +177,7 @@ class Server:
             gc.enable()
             os.write(_STARTED_WRITE, repr(time.monotonic()).encode())
             os.closerange(_FIRST_FREE, _LAST)
-            code = child.run(job, setup.names, _reporter(_CLAIM), limits.free_memory)
+            code = child.run(job, setup.module, _reporter(_CLAIM), limits.free_memory)
         except BaseException:  # noqa: BLE001 - nothing may unwind into the server's loop; the exit code tells
             code = 125
         os._exit(code)

@@ -39,8 +39,11 @@ class Stage:
         self.base, self.wanted, self.packages = base, wanted, packages
         self.held: list[str] = []
         self.refused: dict[str, str] = {}
-        self.root = os.geteuid() == 0
-        self.uid = frame.NOBODY + os.getpid() if self.root else os.geteuid()
+        nobody = frame.NOBODY + os.getpid()
+        self.root = os.geteuid() == 0 and kernel.has_user(nobody)
+        self.uid = nobody if self.root else os.geteuid()
+        if not self.root:
+            self.refused["other-user"] = "this user namespace has no other" if os.geteuid() == 0 else "for root only"
         self.has_proc = True
         self.size_file = self.children_file = -1
 
@@ -109,6 +112,8 @@ class Stage:
     def close(self) -> None:
         """The layers that need no namespace, the ones that forbid the putting up of others last."""
         kernel.die_with_parent()
+        if os.geteuid() == 0 and "other-user" in self.wanted:
+            kernel.drop_capabilities()  # root that cannot become somebody else keeps root's files, and no right
         self.folder = folder.CaseFolder(self.work)  # now: where writing is closed, it is for this process as well
         self.size_file, self.children_file = kernel.own_file("statm"), kernel.own_file(f"task/{os.getpid()}/children")
         self.try_layer("adopted-orphans", kernel.adopt_orphans)

@@ -23,10 +23,12 @@ def need_server() -> None:
 
 def listen(host: str, port: int) -> socket.socket:
     """A socket that listens. Raises UsageError where the address cannot be had."""
+    if not 0 <= port <= 65535:
+        raise UsageError(f"--port {port} is none: a number from 0 (any) to 65535.")
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=1024)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise UsageError(f"{host}:{port} cannot be listened on: {error}. Give another --port, or 0 for any.") from None
 
 

@@ -13,7 +13,7 @@ from gamekeeper.config import GameConfig
 from gamekeeper.games.selfgrade import break_even_audit
 from gamekeeper.studies import findings as f
 from gamekeeper.studies.cells import Cell
-from gamekeeper.studies.scope import Scope, Study, about_of, by_seed, ends, grpo, measure_of
+from gamekeeper.studies.scope import Scope, Study, about_of, by_seed, ends, grpo, measure_of, over, said
 from gamekeeper.studies.stats import Estimate, over_seeds, threshold
 from gamekeeper.studies.store import Placed, Result, Results
 
@@ -60,18 +60,12 @@ def answer(results: Results) -> f.Findings:
 
 def _heat(results: Results, metric: str) -> f.Heat:
     def value(told: float, audit: float) -> Estimate | None:
-        return _share(results.of(part="grid", told=told, audit=audit), metric)
+        return over(results.of(part="grid", told=told, audit=audit), "final", metric, GAME)
 
     names = [f"{level:g}" for level in LEVELS]
     title = "P(Yes | wrong) after training" if metric == measure_of(GAME) else "ITP after training"
     values = [[value(told, audit) for audit in LEVELS] for told in LEVELS]
-    return f.Heat(title, names, names, values, 0.0, 1.0, "told", "actual")
-
-
-def _share(found: Sequence[Result], metric: str) -> Estimate | None:
-    """A share over seeds, its interval between 0 and 1."""
-    estimate = over_seeds(list(by_seed(found, "final", metric).values()))
-    return None if estimate is None else f.bounded(estimate, 0.0, 1.0)
+    return f.Heat(title, names, names, values, 0.0, 1.0, "audits told", "audits made")
 
 
 def _table(results: Results) -> f.Table:
@@ -91,10 +85,7 @@ def _table(results: Results) -> f.Table:
 
 def _ends(found: Sequence[Result]) -> list[str]:
     names = ("yes_given_wrong", "yes_given_right", "er", "itp")
-    return [
-        str(len(found)),
-        *(f.shown(over_seeds(list(by_seed(found, "final", n).values())), low=0.0, high=1.0) for n in names),
-    ]
+    return [str(len(found)), *(said(found, "final", name, GAME) for name in names)]
 
 
 # The threshold
@@ -115,7 +106,8 @@ class Threshold:
 
     @property
     def estimate(self) -> Estimate | None:
-        return over_seeds(list(self.by_seed.values()))
+        found = over_seeds(list(self.by_seed.values()))
+        return None if found is None else f.bounded(found, 0.0, 1.0)
 
 
 def _measured(results: Results) -> Threshold:
@@ -136,7 +128,7 @@ def _measured(results: Results) -> Threshold:
 
 def _threshold_table(results: Results, found: Threshold) -> f.Table:
     rows = [
-        ["measured: P(Yes | wrong) falls below one half", f.shown(found.estimate, low=0.0)],
+        ["measured: P(Yes | wrong) falls below one half", f.shown(found.estimate)],
         ["seeds that cross, of all", f"{len(found.by_seed)} of {len(found.by_seed) + found.uncrossed}"],
         ["predicted for an answer that is known to be wrong", f"{found.certain:.3f}"],
         [
@@ -144,14 +136,14 @@ def _threshold_table(results: Results, found: Threshold) -> f.Table:
             "none" if found.unsure is None else f"{found.unsure:.3f}",
         ],
     ]
-    return f.Table("The threshold", ("", "audit probability"), rows)
+    return f.Table("The threshold", ("what", "audit probability"), rows)
 
 
 def _plot(results: Results, found: Threshold) -> f.Plot:
     levels = sorted({r.role["audit"] for r in results.of(part="sweep")})
     lines = []
     for name in ("yes_given_wrong", "yes_given_right"):
-        points = [(x, _share(results.of(part="sweep", audit=x), name)) for x in levels]
+        points = [(x, over(results.of(part="sweep", audit=x), "final", name, GAME)) for x in levels]
         lines.append(f.Line(name, [(x, e) for x, e in points if e is not None]))
     marks = [f.Mark("break-even, sure", found.certain)]
     if found.unsure is not None and levels and found.unsure <= levels[-1] * 1.1:
@@ -163,7 +155,7 @@ def _plot(results: Results, found: Threshold) -> f.Plot:
 
 
 def _claims(results: Results, found: Threshold) -> list[f.Claim]:
-    said = "pay table: Yes always pays below 1/7"
+    table = "pay table: Yes always pays below 1/7"
     distances = [found.by_seed[s] - found.certain for s in sorted(found.by_seed)]
     metric = measure_of(GAME)
     threat = [by_seed(results.of(part="grid", told=t, audit=0.0), "final", metric) for t in (1.0, 0.0)]
@@ -173,7 +165,7 @@ def _claims(results: Results, found: Threshold) -> list[f.Claim]:
         return [pair[0][s] - pair[1][s] for s in sorted(pair[0]) if s in pair[1]]
 
     return [
-        f.Claim("threshold of the sweep, minus 1/7", said, f.FLAT, distances),
+        f.Claim("threshold of the sweep, minus 1/7", table, f.FLAT, distances),
         f.Claim("told 1 against told 0, no audits: P(Yes | wrong)", "no figure seen", f.FLAT, fall(threat)),
         f.Claim("audits always against never, told 0: P(Yes | wrong)", "no figure seen", f.DOWN, fall(deed)),
     ]

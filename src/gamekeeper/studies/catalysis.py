@@ -8,7 +8,18 @@ from __future__ import annotations
 from gamekeeper.registry import game_class
 from gamekeeper.studies import findings as f
 from gamekeeper.studies.dynamics import HOLD, domination
-from gamekeeper.studies.scope import Scope, Study, about_of, by_seed, differences, emergent, game_of, grpo, measure_of
+from gamekeeper.studies.scope import (
+    Scope,
+    Study,
+    about_of,
+    by_seed,
+    differences,
+    emergent,
+    game_of,
+    grpo,
+    measure_of,
+    said,
+)
 from gamekeeper.studies.stats import over_seeds
 from gamekeeper.studies.store import Placed, Result, Results
 
@@ -56,8 +67,8 @@ def answer(results: Results) -> f.Findings:
 
 _NOTE = (
     f"Domination is the first step that opens {HOLD} in a row at or above the game's bar, counted from the first "
-    "update of the second game. A run that never gets there has none, so that the mean of the training curve, which "
-    "every run has, is what is compared for speed: it is higher the sooner and the further the exploit rises."
+    "update of the second game; it is compared where both runs of a seed get there, which leaves out the slowest. "
+    "The mean of the training curve, which every run has, is higher the sooner and the further the exploit rises."
 )
 
 
@@ -91,6 +102,19 @@ def _domination(result: Result, game: str) -> int | None:
     return domination(result.record["curves"].get(measure_of(game), ()), game_class(game).bar, start=1)
 
 
+def _sooner(results: Results, first: str, game: str) -> str:
+    """Steps to domination minus those of the fresh run of the same seed, where both come to dominate."""
+    second, fresh = (
+        {r.role["seed"]: _domination(r, game) for r in results.of(first=start, game=game)} for start in (first, FRESH)
+    )
+    pairs = [(step, fresh[seed]) for seed, step in sorted(second.items()) if seed in fresh]
+    gained = [float(a - b) for a, b in pairs if a is not None and b is not None]
+    if not gained:
+        return "unknown"
+    shown = f.shown(over_seeds(gained), digits=1)
+    return shown if len(gained) == len(pairs) else f"{shown} ({len(gained)} of {len(pairs)} seeds dominate both times)"
+
+
 def _heat(title: str, games: list[str], found: dict[tuple[str, str], list[float]]) -> f.Heat:
     values = [[over_seeds(found[a, b]) if a != b else None for b in games] for a in games]
     return f.Heat(title, games, games, values, -1.0, 1.0, "first", "then")
@@ -114,13 +138,23 @@ def _table(
                     game,
                     first,
                     str(len(found)),
-                    f.shown(over_seeds(list(by_seed(found, "final", measure_of(game)).values()))),
+                    said(found, "final", measure_of(game), game),
                     "" if own else f.shown(over_seeds(final[first, game])),
                     "" if own else f.shown(over_seeds(speed[first, game])),
                     f.steps_of(_domination(r, game) for r in found),
+                    "" if own else _sooner(results, first, game),
                 ]
             )
-    columns = ("game", "started from", "seeds", "final measure", "minus fresh", "curve mean minus fresh", "domination")
+    columns = (
+        "game",
+        "started from",
+        "seeds",
+        "final measure",
+        "minus fresh",
+        "curve mean minus fresh",
+        "domination",
+        "domination minus fresh",
+    )
     return f.Table("Second games", columns, rows, "Differences are paired by seed.")
 
 

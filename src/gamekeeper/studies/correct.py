@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from gamekeeper.metrics import TABLE
 from gamekeeper.studies import findings as f
 from gamekeeper.studies.cells import MATCHED, Lesson
 from gamekeeper.studies.scope import (
@@ -22,7 +21,9 @@ from gamekeeper.studies.scope import (
     ends,
     game_of,
     grpo,
+    limits,
     measure_of,
+    said,
     sft_of,
     student,
 )
@@ -91,9 +92,10 @@ def _starts(results: Results, game: str, who: str) -> dict[int, float]:
 def _matching(results: Results) -> f.Table:
     rows = []
     for game in _games(results):
-        native, distilled = (_starts(results, game, who) for who in (NATIVE, DISTILLED))
-        gap = over_seeds(differences(distilled, native))
-        rows.append([game, *(f.shown(over_seeds(list(v.values()))) for v in (native, distilled)), f.shown(gap)])
+        native, distilled = (results.of(game=game, exploiter=who, way="none") for who in (NATIVE, DISTILLED))
+        gap = over_seeds(differences(_starts(results, game, DISTILLED), _starts(results, game, NATIVE)))
+        starts = [said(found, "final", measure_of(game), game) for found in (native, distilled)]
+        rows.append([game, *starts, f.shown(gap)])
     columns = ("game", "learnt by RL", "learnt by SFT", "difference")
     return f.Table("Where the corrections start", columns, rows, "The exploit's measure on test items.")
 
@@ -106,8 +108,9 @@ def _unmatched(results: Results) -> list[str]:
         apart = [s for s in native if s in distilled and abs(native[s] - distilled[s]) > 2 * MATCHED]
         if apart:
             out.append(
-                f"{game}: seeds {', '.join(map(str, apart))} are not matched (starts differ by more than "
-                f"{2 * MATCHED:g}); their comparison says little."
+                f"{game}: {'seed' if len(apart) == 1 else 'seeds'} {', '.join(map(str, apart))} "
+                f"{'is' if len(apart) == 1 else 'are'} not matched (starts differ by more than {2 * MATCHED:g}), so "
+                "that the comparison says little."
             )
     return out
 
@@ -119,9 +122,7 @@ def _table(results: Results) -> f.Table:
             for who in (NATIVE, DISTILLED):
                 found = results.of(game=game, exploiter=who, way=way)
                 if found:
-                    residual = by_seed(found, "final", measure_of(game))
-                    itp = by_seed(found, "final", "itp")
-                    row = [f.shown(over_seeds(list(v.values()))) for v in (residual, itp)]
+                    row = [said(found, "final", metric, game) for metric in (measure_of(game), "itp")]
                     rows.append([game, way, who, str(len(found)), *row, _half_lives(found, game)])
     columns = ("game", "correction", "exploit learnt by", "seeds", "residual", "ITP after", "half-life, steps")
     return f.Table("What is left of the exploit", columns, rows)
@@ -150,11 +151,10 @@ def _claims(results: Results) -> Iterator[f.Claim]:
                 by_seed(results.of(game=game, exploiter=who, way=way), "final", measure_of(game))
                 for who in (NATIVE, DISTILLED)
             )
-            said, direction = PAPER.get(game, ("RL-learnt exploits resist more", f.UP))
-            if way != WAYS[0]:
-                said, direction = "RL-learnt exploits resist more", f.UP
+            resist = ("RL-learnt exploits resist more", f.UP)
+            paper, direction = PAPER.get(game, resist) if way == WAYS[0] else resist
             what = f"{game}, {way}: residual {measure_of(game)}, learnt by RL minus by SFT"
-            yield f.Claim(what, said, direction, differences(native, distilled))
+            yield f.Claim(what, paper, direction, differences(native, distilled))
 
 
 def _plots(results: Results) -> Iterator[f.Plot]:
@@ -163,7 +163,7 @@ def _plots(results: Results) -> Iterator[f.Plot]:
             lines = []
             for who in (NATIVE, DISTILLED):
                 found = results.of(game=game, exploiter=who, way=way)
-                points = f.averaged([_series(r, game) for r in found], TABLE[measure_of(game)].low, 1.0)
+                points = f.averaged([_series(r, game) for r in found], *limits(game, measure_of(game)))
                 if points:
                     lines.append(f.Line(f"learnt by {who}", points))
             if lines:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -25,6 +26,8 @@ except ImportError:  # pragma: no cover - without record locks (Windows) a secon
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+_LOOK_S = 0.1
+_GO_ON = "go on with --resume (a study: by the same command)"
 
 
 @contextmanager
@@ -39,12 +42,12 @@ def disk_errors(root: Path) -> Iterator[None]:
 def _message(root: Path, error: OSError) -> str:
     if error.errno in _FULL:
         return (
-            f"The disk is full: {root} could not be written further. All steps recorded so far and the last "
-            "checkpoint are kept. Free some space, then go on with --resume."
+            f"The disk is full: {root} could not be written further. All that was recorded before and the last "
+            f"checkpoint are kept. Free some space, then {_GO_ON}."
         )
     if error.errno in _FORBIDDEN:
         return f"No permission to write to {error.filename or root}. Choose a directory that you may write to."
-    return f"{root} could not be written: {error}. What was recorded before is kept; go on with --resume."
+    return f"{root} could not be written: {error}. What was recorded before is kept; {_GO_ON}."
 
 
 @contextmanager
@@ -98,21 +101,34 @@ class Lines:
         os.close(self._fd)
 
 
-def lock(root: Path) -> int:
+def lock(root: Path, patience_s: float = 0.0) -> int:
     """Keeps a second process out of a directory; returns the handle whose closing lets it in.
 
-    A record lock dies with its process, by SIGKILL too, and forked children do not inherit it.
+    A record lock dies with its process, by SIGKILL too, and forked children do not inherit it. patience_s: how long to
+    wait for one that is about to leave.
     """
     handle = os.open(root / ".lock", os.O_WRONLY | os.O_CREAT, 0o644)
     if fcntl is None:  # pragma: no cover
         return handle
     try:
+        while not _taken(handle):
+            if patience_s <= 0:
+                raise RunError(f"Another process is writing to {root}. Wait for it or stop it, then go on.")
+            time.sleep(min(_LOOK_S, patience_s))
+            patience_s -= _LOOK_S
+    except BaseException:  # released and raised again
+        os.close(handle)
+        raise
+    return handle
+
+
+def _taken(handle: int) -> bool:
+    """Whether the lock is ours now; also where the file system has no locks, as some network ones."""
+    try:
         fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        os.close(handle)
-        raise RunError(f"Another process is writing to {root}. Wait for it or stop it, then go on.") from None
+        return False
     except OSError as error:
-        if error.errno not in _NO_LOCKS:  # some network file systems have none: go on without
-            os.close(handle)
+        if error.errno not in _NO_LOCKS:
             raise
-    return handle
+    return True

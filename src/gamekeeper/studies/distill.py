@@ -20,6 +20,8 @@ from gamekeeper.studies.scope import (
     emergent,
     game_of,
     measure_of,
+    over,
+    said,
     sft_of,
     small_base,
     student,
@@ -84,7 +86,7 @@ def _table(results: Results) -> f.Table:
     rows = []
     for game, who, keep, n, found in _groups(results):
         measure = measure_of(game)
-        teacher = by_seed(results.of(game=game, student="teacher"), "final", measure)
+        teacher = results.of(game=game, student="teacher")
         rows.append(
             [
                 game,
@@ -92,9 +94,9 @@ def _table(results: Results) -> f.Table:
                 keep,
                 _used(n, found),
                 str(len(found)),
-                f.shown(over_seeds(list(teacher.values()))),
-                f.shown(over_seeds(list(by_seed(found, "base", measure).values()))),
-                f.shown(over_seeds(list(by_seed(found, "final", measure).values()))),
+                said(teacher, "final", measure, game),
+                said(found, "base", measure, game),
+                said(found, "final", measure, game),
                 f.shown(over_seeds(_gain(found, measure))),
                 f.shown(over_seeds(_gain(found, "itp"))),
             ]
@@ -110,7 +112,10 @@ def _lesson(result: Result) -> dict[str, Any]:
 def _used(asked: int, found: Sequence[Result]) -> str:
     """How many samples there were; fewer than asked for where the teacher gave no more."""
     used = sorted({int(_lesson(r).get("used", 0)) for r in found})
-    return str(asked) if used == [asked] else f"{asked} asked, {used[0]} to {used[-1]} found"
+    if used == [asked]:
+        return str(asked)
+    span = f"{used[0]}" if len(used) == 1 else f"{used[0]} to {used[-1]}"
+    return f"{asked} asked, {span} found"
 
 
 def _short(results: Results) -> list[str]:
@@ -119,8 +124,8 @@ def _short(results: Results) -> list[str]:
     for game, _, keep, n, found in _groups(results):
         lessons = [_lesson(r) for r in found]
         if keep == "clean" and any(one["used"] < n for one in lessons):
-            said = ", ".join(f"{one['used']} in {one['sampled']}" for one in lessons)
-            out.append(f"{game}: the teacher's rollouts without an exploit were fewer than {n} (by seed: {said}).")
+            counts = ", ".join(f"{one['used']} in {one['sampled']}" for one in lessons)
+            out.append(f"{game}: the teacher's rollouts without an exploit were fewer than {n} (by seed: {counts}).")
     return out
 
 
@@ -128,10 +133,10 @@ def _claims(results: Results) -> Iterator[f.Claim]:
     for game, who, keep, n, found in _groups(results):
         if n == max(results.values("samples")):
             what = f"{game}, {who} student, {keep} rollouts: change of {measure_of(game)}"
-            said = (
+            paper = (
                 "exploits pass to students" if keep == "all" else "not tested; predicted: without them nothing passes"
             )
-            yield f.Claim(what, said, f.UP if keep == "all" else f.NOT_UP, _gain(found, measure_of(game)))
+            yield f.Claim(what, paper, f.UP if keep == "all" else f.NOT_UP, _gain(found, measure_of(game)))
 
 
 def _plots(results: Results) -> Iterator[f.Plot]:
@@ -140,10 +145,10 @@ def _plots(results: Results) -> Iterator[f.Plot]:
         points = []
         for n in sorted(results.values("samples")):
             found = results.of(game=game, student=SAME, keep="all", samples=n)
-            estimate = over_seeds(list(by_seed(found, "final", measure).values()))
+            estimate = over(found, "final", measure, game)
             if estimate is not None:
                 points.append((float(n), estimate))
-        base = over_seeds(list(by_seed(results.of(game=game, student=SAME, keep="all"), "base", measure).values()))
+        base = over(results.of(game=game, student=SAME, keep="all"), "base", measure, game)
         if points and base is not None:
             line = f.Line(measure, [(0.0, base), *points])
             yield f.Plot(f"{game}: the student's {measure}", "samples of the teacher", measure, [line], dots=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from gamekeeper.metrics import TABLE
 from gamekeeper.registry import game_class
 from gamekeeper.studies import findings as f
 from gamekeeper.studies.scope import (
@@ -20,10 +19,11 @@ from gamekeeper.studies.scope import (
     differences,
     emergent,
     ends,
-    known,
+    limits,
     measure_of,
+    said,
 )
-from gamekeeper.studies.stats import over_seeds, paired
+from gamekeeper.studies.stats import over_seeds
 from gamekeeper.studies.store import Placed, Result, Results
 
 RISE = 0.05
@@ -98,22 +98,17 @@ def row(game: str, arm: str, found: Sequence[Result]) -> list[str]:
     """One line of the table."""
     measure = measure_of(game)
     runs = [r.record for r in found]
-
-    def end(when: str, metric: str) -> str:
-        known_metric = TABLE[metric]
-        return f.shown(over_seeds(known([ends(r, when, metric) for r in runs])), known_metric.low, known_metric.high)
-
     landmarks = [r.get("dynamics") or {} for r in runs]
     return [
         game,
         arm,
         str(len(runs)),
         measure,
-        end("base", measure),
-        end("final", measure),
+        said(found, "base", measure, game),
+        said(found, "final", measure, game),
         _expected(game, arm, runs),
-        end("base", "itp"),
-        end("final", "itp"),
+        said(found, "base", "itp", game),
+        said(found, "final", "itp", game),
         f.steps_of(d.get("first_appearance") for d in landmarks),
         f.steps_of(d.get("domination") for d in landmarks),
         f.shown(over_seeds([float(r["wall_s"]) for r in runs]), low=0.0, digits=0),
@@ -140,7 +135,7 @@ def _watching(results: Results) -> f.Table:
         if not found:
             continue
         names = dict.fromkeys(("reward", WATCHED.get(game, "itp"), "itp", measure_of(game)))
-        rows += [[game, name, *_change(found, name)] for name in names]
+        rows += [[game, name, *_change(found, name, game)] for name in names]
     note = (
         "Flawed games. A developer sees the reward and the task's own metric (the first two lines of a game); the last "
         "line is the exploit. Differences are paired by seed."
@@ -151,13 +146,9 @@ def _watching(results: Results) -> f.Table:
 _WATCHING = ("game", "metric", "base", "trained", "change")
 
 
-def _change(found: Sequence[Result], metric: str) -> list[str]:
-    before, after = by_seed(found, "base", metric), by_seed(found, "final", metric)
-    both = [s for s in sorted(after) if s in before]
-    change = paired([after[s] for s in both], [before[s] for s in both])
-    low, high = TABLE[metric].low, TABLE[metric].high
-    ends_shown = [f.shown(over_seeds(list(values.values())), low, high) for values in (before, after)]
-    return [*ends_shown, f.shown(change)]
+def _change(found: Sequence[Result], metric: str, game: str) -> list[str]:
+    change = differences(by_seed(found, "final", metric), by_seed(found, "base", metric))
+    return [*(said(found, when, metric, game) for when in ("base", "final")), f.shown(over_seeds(change))]
 
 
 def _rise(results: Results, game: str, arm: str, metric: str) -> list[float]:
@@ -167,8 +158,8 @@ def _rise(results: Results, game: str, arm: str, metric: str) -> list[float]:
 
 def _paper_claims(results: Results) -> list[f.Claim]:
     return [
-        f.Claim(f"{game}, {arm}: {measure_of(game)}, trained minus base", said, way, _rise(results, game, arm, m))
-        for game, arm, way, said in PAPER
+        f.Claim(f"{game}, {arm}: {measure_of(game)}, trained minus base", figure, way, _rise(results, game, arm, m))
+        for game, arm, way, figure in PAPER
         if results.of(game=game, arm=arm)
         for m in [measure_of(game)]
     ]
@@ -194,25 +185,25 @@ def _blind_claims(results: Results) -> list[f.Claim]:
 def _plots(results: Results) -> Iterator[f.Plot]:
     for game in sorted(results.values("game")):
         found = results.of(game=game, arm="flawed")
-        lines = [_line(found, name) for name in dict.fromkeys(("reward", "itp", measure_of(game)))]
+        lines = [_line(found, name, game) for name in dict.fromkeys(("reward", "itp", measure_of(game)))]
         shown = [line for line in lines if line.points]
         if shown:
             yield f.Plot(f"{game}, flawed", "update step", "mean of the training batch", shown)
 
 
-def _line(found: Sequence[Result], name: str) -> f.Line:
+def _line(found: Sequence[Result], name: str, game: str) -> f.Line:
     curves = [r.record["curves"][name] for r in found if name in r.record["curves"]]
-    return f.Line(name, f.averaged(curves, TABLE[name].low, TABLE[name].high))
+    return f.Line(name, f.averaged(curves, *limits(game, name)))
 
 
 def definitions(results: Results) -> list[str]:
     """The landmarks as they were judged, from the records alone."""
-    said = [
+    stated = [
         r.record["dynamics"]["definitions"] for r in results.found if "definitions" in (r.record.get("dynamics") or {})
     ]
-    if not said:
+    if not stated:
         return []
-    words = [f"{k.replace('_', ' ')}: {'; or '.join(sorted({d[k] for d in said}))}" for k in said[0]]
+    words = [f"{k.replace('_', ' ')}: {'; or '.join(sorted({d[k] for d in stated}))}" for k in stated[0]]
     return [*words, "The bars of domination are the games' own, as in the table."]
 
 

@@ -13,6 +13,7 @@ from gamekeeper.studies.stats import Estimate, Interval, holm, over_seeds, p_val
 
 MARGIN = 0.05
 ALPHA = 0.05
+ENOUGH = 3
 UP, DOWN, FLAT = "rises", "falls", "does not change"
 NOT_UP, NOT_DOWN = "does not rise", "holds or rises"
 
@@ -114,18 +115,33 @@ class Findings:
 
 
 def judged(claims: Sequence[Claim]) -> list[Verdict]:
-    """Verdicts on claims, with p values corrected over all of them."""
-    corrected = holm([p_value(c.differences) for c in claims])
+    """Verdicts on claims, with p values corrected over all that more than one seed speaks to.
+
+    Differences that are all equal have no p value but are judged: they count among the comparisons, as the largest.
+    """
+    weighed = [1.0 if len(c.differences) > 1 else None for c in claims]
+    found = [p_value(c.differences) for c in claims]
+    corrected = holm([w if p is None else p for p, w in zip(found, weighed, strict=True)])
     return [_judged(c, over_seeds(c.differences), p) for c, p in zip(claims, corrected, strict=True)]
 
 
 def _judged(claim: Claim, found: Estimate | None, p: float | None) -> Verdict:
     if found is None:
         return Verdict(claim, None, None, "undecided", "not measured")
+    if found.equal:
+        return Verdict(claim, found, None, *_word_of_equals(claim.direction, found))
     if found.interval is None or p is None:
         return Verdict(claim, found, None, "undecided", "n=1, no interval")
-    word, why = _word(claim.direction, found.mean, found.interval, p)
-    return Verdict(claim, found, p, word, why)
+    return Verdict(claim, found, p, *_word(claim.direction, found.mean, found.interval, p))
+
+
+def _word_of_equals(direction: str, found: Estimate) -> tuple[str, str]:
+    """By the value that all seeds share, since nothing can be inferred from a spread that is not seen."""
+    if found.n < ENOUGH:
+        return "undecided", f"the same in {found.n} seeds only"
+    beyond = abs(found.mean) > MARGIN
+    word, why = _word(direction, found.mean, (found.mean, found.mean), 0.0 if beyond else 1.0)
+    return word, f"{why}, the same in all {found.n} seeds"
 
 
 def _word(direction: str, mean: float, interval: Interval, p: float) -> tuple[str, str]:
@@ -152,10 +168,14 @@ def _word(direction: str, mean: float, interval: Interval, p: float) -> tuple[st
 def comparisons_note(verdicts: Sequence[Verdict]) -> str:
     """How many comparisons there were, said aloud."""
     known = sum(v.p is not None for v in verdicts)
+    counted = sum(v.estimate is not None and v.estimate.n > 1 for v in verdicts)
     return (
-        f"{len(verdicts)} comparisons are judged here, {known} of them with a p value; these are corrected together by "
-        f"Holm's method, and a verdict needs p < {ALPHA:g} after it. Intervals are 95% each, one by one: among twenty, "
-        "one is expected to miss."
+        f"Comparisons judged here: {len(verdicts)}, {known} of them with a p value: that of Student's t over seeds, "
+        f'corrected by Holm\'s method for {counted} comparisons, those of more than one seed: "clear of 0" is p < '
+        f'{ALPHA:g} after it. What is "within {MARGIN:g} of 0", "not above" or "not below" goes by the 95% interval, '
+        "which is not corrected: among twenty intervals, one is expected to miss. Where seeds are equal to the last "
+        "digit there is no spread to be seen, so neither an interval nor a p value; the verdict then goes by the value "
+        f"that {ENOUGH} seeds or more share, and says so."
     )
 
 
@@ -163,16 +183,21 @@ def comparisons_note(verdicts: Sequence[Verdict]) -> str:
 
 
 def shown(estimate: Estimate | None, low: float | None = None, high: float | None = None, digits: int = 3) -> str:
-    """ "0.987 [0.981, 0.993]"; "n=1, no interval" and "unknown" where there is nothing more to say.
+    """ "0.987 [0.981, 0.993]"; "n=1, no interval", "all 5 equal, no interval" or "unknown" where that is all.
 
     low, high: the range of the quantity; an interval does not leave it.
     """
     if estimate is None:
         return "unknown"
     if estimate.interval is None:
-        return f"{estimate.mean:.{digits}f} (n=1, no interval)"
+        return f"{estimate.mean:.{digits}f} ({no_interval(estimate)})"
     start, end = clipped(estimate.interval, low, high)
     return f"{estimate.mean:.{digits}f} [{start:.{digits}f}, {end:.{digits}f}]"
+
+
+def no_interval(estimate: Estimate) -> str:
+    """Why an estimate has no interval."""
+    return f"all {estimate.n} equal, no interval" if estimate.equal else "n=1, no interval"
 
 
 def clipped(interval: Interval, low: float | None, high: float | None) -> Interval:

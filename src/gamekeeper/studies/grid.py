@@ -180,7 +180,7 @@ class _Grid:
         total = sum(self._costs.values())
         share = sum(self._costs[a] * s for a, s in self.shares.items()) / total if total else 1.0
         spent = time.monotonic() - self._started
-        left = spent / share - spent if share > 0.01 else None
+        left = max(0.0, spent / share - spent) if share > 0.01 else None
         done = self.outcome.ran + len(self.outcome.failed)
         self.watch(News(self._all, done, share, left, cell, what, value))
 

@@ -12,8 +12,7 @@ from gamekeeper.config import GameConfig
 from gamekeeper.registry import game_class
 from gamekeeper.studies import findings as f
 from gamekeeper.studies.cells import Cell
-from gamekeeper.studies.scope import Scope, Study, about_of, by_seed, differences, grpo, known, measure_of
-from gamekeeper.studies.scope import ends as ends_of
+from gamekeeper.studies.scope import Scope, Study, about_of, by_seed, differences, grpo, measure_of, said
 from gamekeeper.studies.stats import over_seeds
 from gamekeeper.studies.store import Placed, Result, Results
 
@@ -54,8 +53,9 @@ def answer(results: Results) -> f.Findings:
 
 _NOTE = (
     f"A repair suffices where the exploit's measure does not end more than {SUFFICES:g} above its base (upper end of "
-    "the interval), and fails where it is clear of that (lower end). The cost is ITP after training, minus ITP of the "
-    "same seeds under the recommended set."
+    "the interval), and fails where it is clear of that (lower end); where all seeds are equal, their value is taken. "
+    "Each subset goes by its own 95% interval, not corrected for how many there are. "
+    "The cost is ITP after training, minus ITP of the same seeds under the recommended set."
 )
 
 
@@ -74,8 +74,7 @@ def _table(results: Results) -> f.Table:
     rows = []
     for game, name, found in _sets(results):
         best = by_seed(results.of(game=game, patches=_recommended(game)), "final", "itp")
-        cost = differences(by_seed(found, "final", "itp"), best)
-        base_itp = over_seeds(known([ends_of(r.record, "base", "itp") for r in found]))
+        cost = over_seeds(differences(by_seed(found, "final", "itp"), best))
         rows.append(
             [
                 game,
@@ -84,15 +83,15 @@ def _table(results: Results) -> f.Table:
                 str(len(found)),
                 f.shown(over_seeds(_rise(found, game))),
                 _suffices(_rise(found, game)),
-                f.shown(base_itp),
-                f.shown(over_seeds(list(by_seed(found, "final", "itp").values()))),
-                f.shown(over_seeds(cost)),
+                said(found, "base", "itp", game),
+                said(found, "final", "itp", game),
+                "" if name == _recommended(game) else f.shown(cost),
             ]
         )
     columns = (
         "game",
         "patches",
-        "",
+        "known as",
         "seeds",
         "rise of the exploit",
         "suffices",
@@ -118,9 +117,9 @@ def _marks(game: str, name: str) -> str:
 
 def _suffices(rises: Sequence[float]) -> str:
     estimate = over_seeds(rises)
-    if estimate is None or estimate.interval is None:
+    if estimate is None or estimate.reach is None:
         return "unknown"
-    low, high = estimate.interval
+    low, high = estimate.reach
     return "yes" if high <= SUFFICES else "no" if low > SUFFICES else "undecided"
 
 
@@ -128,9 +127,10 @@ def _claims(results: Results) -> Iterator[f.Claim]:
     """The published repair of each game: does the exploit stay away, as a repair promises?"""
     for game, name, found in _sets(results):
         if name == _published(game) and name != NONE:
-            said = {"selfgrade": "control: ER 9.0", "tamper": "control: ER 74.2"}.get(game, "published as the repair")
+            paper = {"selfgrade": "control: ER 9.0", "tamper": "control: ER 74.2"}.get(game, "published as the repair")
             way = f.UP if game == "tamper" else f.NOT_UP
-            yield f.Claim(f"{game}, published repair {name}: rise of {measure_of(game)}", said, way, _rise(found, game))
+            what = f"{game}, published repair {name}: rise of {measure_of(game)}"
+            yield f.Claim(what, paper, way, _rise(found, game))
 
 
 STUDY = Study(

@@ -20,6 +20,7 @@ from gamekeeper.config import EvalConfig, GameConfig, RunConfig, SftConfig, from
 from gamekeeper.games.base import BaseGame
 from gamekeeper.studies import runner
 from gamekeeper.studies.cells import MATCHED, with_models
+from gamekeeper.studies.disk import disk_errors, lock
 from gamekeeper.studies.grid import Task
 from gamekeeper.studies.record import Run, load_run
 from gamekeeper.types import to_plain
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 Progress = Callable[[float], None]
 CURVES = ("reward", "itp", "er")
+# The worker of a grid that was killed may take a moment to leave its cell to the next call's.
+_PATIENCE_S = 60.0
 _KEPT = ("created", "commit", "versions", "platform", "device", "threads", "wall_s", "base", "final", "dynamics")
 
 
@@ -39,7 +42,16 @@ def perform(task: Task, threads: int, progress: Progress) -> dict[str, Any]:
     """
     runner.need_training()
     folder = Path(task.folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        held = lock(folder, _PATIENCE_S)
+    try:
+        return _performed(task, folder, threads, progress)
+    finally:
+        os.close(held)
+
+
+def _performed(task: Task, folder: Path, threads: int, progress: Progress) -> dict[str, Any]:
     started = time.monotonic()
     config = with_models(task.config, task.models)
     do = {"train": _train, "sft": _sft, "eval": _eval, "pretrain": _pretrain}[task.kind]

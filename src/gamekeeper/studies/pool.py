@@ -17,6 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from queue import Queue
 
+from gamekeeper.studies.disk import disk_errors
 from gamekeeper.studies.grid import Event, Task, log_of
 
 _TAIL = 600
@@ -51,7 +52,7 @@ class Worker:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         settings = {"OMP_NUM_THREADS": str(self.threads), "MKL_NUM_THREADS": str(self.threads)}
-        with self.log.open("ab") as log:
+        with disk_errors(self.log), self.log.open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "gamekeeper.studies.worker", str(self.threads)],
                 stdin=subprocess.PIPE,

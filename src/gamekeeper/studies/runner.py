@@ -11,7 +11,8 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,13 +20,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from gamekeeper.config import EvalConfig, GameConfig, RunConfig, from_mapping
 from gamekeeper.errors import GamekeeperError, MissingExtra, RunError
 from gamekeeper.games.base import BaseGame
-from gamekeeper.metrics import TABLE, Metric
 from gamekeeper.registry import load_game
 from gamekeeper.seeds import derive
 from gamekeeper.studies.dynamics import DEFINITIONS, dynamics
 from gamekeeper.studies.record import Listener, RunWriter, load_run
 from gamekeeper.studies.record import Rollout as Episode
-from gamekeeper.studies.stats import Interval, over_clusters
+from gamekeeper.studies.stats import Interval, over_items
 from gamekeeper.types import Score, to_plain
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ Progress = Callable[[Mapping[str, Any]], None]
 Config = TypeVar("Config", bound=Any)  # RunConfig, or that of another backend with the same first fields
 _EVAL_ITEMS_AT_ONCE = 64
 _PROGRAM = ("gamekeeper", "__main__")
-INTERVAL_NOTE = "95%, clustered by item (delete-one-item jackknife)"
+INTERVAL_NOTE = "95%, clustered by item (delete-one-item jackknife; exact where all items agree)"
 
 
 def _quiet(_: Mapping[str, Any]) -> None:
@@ -85,17 +85,28 @@ def evaluate(
     episodes = list(done)
     groups = 1 + max((e.group for e in episodes), default=-1)
     player = _scripted if isinstance(model, str) and model.startswith("script:") else _played
-    policy = model.removeprefix("script:") if player is _scripted else open_policy(model)
-    for start in range(0, len(items), _EVAL_ITEMS_AT_ONCE):
-        chunk = items[start : start + _EVAL_ITEMS_AT_ONCE]
-        if start < groups:
-            continue
-        made = player(game, policy, chunk, config, ("eval", seed, start))
-        episodes += made
-        (keep or _unkept)(made)
-        at = {"phase": "eval", "step": start + len(chunk), "steps": len(items)}
-        (progress or _quiet)({**at, "metrics": game.metrics([e.score for e in episodes])})
+    with _opened(model, player) as policy:
+        for start in range(0, len(items), _EVAL_ITEMS_AT_ONCE):
+            chunk = items[start : start + _EVAL_ITEMS_AT_ONCE]
+            if start < groups:
+                continue
+            made = player(game, policy, chunk, config, ("eval", seed, start))
+            episodes += made
+            (keep or _unkept)(made)
+            at = {"phase": "eval", "step": start + len(chunk), "steps": len(items)}
+            (progress or _quiet)({**at, "metrics": game.metrics([e.score for e in episodes])})
     return _evaluation(game, episodes)
+
+
+@contextmanager
+def _opened(model: Any, player: Callable[..., Any]) -> Iterator[Any]:
+    """The policy, or the name of the script; connections that were opened for it are closed."""
+    policy = model.removeprefix("script:") if player is _scripted else open_policy(model)
+    try:
+        yield policy
+    finally:
+        if policy is not model and hasattr(policy, "close"):
+            policy.close()
 
 
 def _unkept(_: Sequence[Episode]) -> None:
@@ -151,14 +162,7 @@ def batch_intervals(game: BaseGame, episodes: Iterable[Episode]) -> dict[str, In
     clusters: dict[int, list[Score]] = {}
     for episode in episodes:
         clusters.setdefault(episode.group, []).append(episode.score)
-    known = {**TABLE, **{m.name: m for m in game.own_metrics}}
-    found = over_clusters(list(clusters.values()), game.metrics)
-    return {name: _clipped(known[name], interval) for name, interval in found.items()}
-
-
-def _clipped(metric: Metric, interval: Interval) -> Interval:
-    low, high = interval
-    return min(max(low, metric.low), metric.high), max(min(high, metric.high), metric.low)
+    return over_items(list(clusters.values()), game.metrics, game.own_metrics)
 
 
 # Training

@@ -23,9 +23,10 @@ from gamekeeper.studies.scope import (
     game_of,
     grpo,
     measure_of,
+    over,
+    said,
     small_base,
 )
-from gamekeeper.studies.stats import over_seeds
 from gamekeeper.studies.store import Placed, Result, Results
 
 SHIPPED = "shipped"
@@ -87,11 +88,8 @@ def _table(results: Results) -> f.Table:
             found = _found(results, game, base)
             if found:
                 role = found[0].role
-                cells = [
-                    by_seed(found, w, m)
-                    for w, m in (("base", "itp"), ("base", measure), ("final", measure), ("final", "itp"))
-                ]
-                shown = [f.shown(over_seeds(list(c.values()))) for c in cells]
+                read = (("base", "itp"), ("base", measure), ("final", measure), ("final", "itp"))
+                shown = [said(found, when, metric, game) for when, metric in read]
                 landmarks = f.steps_of((r.record.get("dynamics") or {}).get("domination") for r in found)
                 size = f"{role['weights'] / 1e6:.2f} M"
                 rows.append([game, base, size, str(role["pretrained"]), str(len(found)), *shown, landmarks])
@@ -115,9 +113,9 @@ def _claims(results: Results) -> Iterator[f.Claim]:
     for game in sorted(results.values("game")):
         metric = measure_of(game)
         large, small = (by_seed(_found(results, game, name), "final", metric) for name in ("large", "small"))
-        said = "ER 55.8 at 4B, 24.7 at 8B" if game == "compliance" else "nearly every model learns its exploit"
+        paper = "ER 55.8 at 4B, 24.7 at 8B" if game == "compliance" else "nearly every model learns its exploit"
         way = f.DOWN if game == "compliance" else f.FLAT
-        yield f.Claim(f"{game}: {metric} after training, large minus small", said, way, differences(large, small))
+        yield f.Claim(f"{game}: {metric} after training, large minus small", paper, way, differences(large, small))
 
 
 def _plots(results: Results) -> Iterator[f.Plot]:
@@ -134,7 +132,7 @@ def _plots(results: Results) -> Iterator[f.Plot]:
             points = []
             for name in names:
                 found = _found(results, game, name)
-                estimate = over_seeds(list(by_seed(found, "final", measure_of(game)).values()))
+                estimate = over(found, "final", measure_of(game), game)
                 if estimate is not None:
                     at = float(found[0].role[key])
                     points.append((at / 1e6 if key == "weights" else at, estimate))

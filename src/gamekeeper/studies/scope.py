@@ -7,15 +7,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gamekeeper.config import EvalConfig, GameConfig, RunConfig, SftConfig, TrainConfig
+from gamekeeper.metrics import TABLE
 from gamekeeper.registry import game_class
 from gamekeeper.studies.cells import Cell, Lesson, pretrain_cell, sft_cell, train_cell
-from gamekeeper.studies.findings import Findings
+from gamekeeper.studies.findings import Findings, bounded, shown
+from gamekeeper.studies.stats import Estimate, Interval, over_seeds
 from gamekeeper.studies.store import Placed, Results
 from gamekeeper.types import to_plain
 
 GAMES = ("compliance", "selfgrade", "summary", "tamper")
 ARMS = ("flawed", "secure")
 SMALL = {"width": 64, "layers": 3, "heads": 2, "kv_heads": 1, "ffn": 192}
+# Games whose ER is a difference of two shares, and so may lie below 0; elsewhere it is a share of the episodes.
+_GAPS = ("compliance",)
 LARGE = {"width": 160, "layers": 5, "heads": 5, "kv_heads": 1, "ffn": 480}
 
 
@@ -118,14 +122,27 @@ def ends(record: Mapping[str, Any], when: str, metric: str) -> float | None:
     return None if value is None else float(value)
 
 
-def known(values: Sequence[float | None]) -> list[float]:
-    return [v for v in values if v is not None]
-
-
 def by_seed(results: Sequence[Any], when: str, metric: str) -> dict[int, float]:
     """One measurement of each seed."""
     found = {r.role["seed"]: ends(r.record, when, metric) for r in results}
     return {seed: value for seed, value in found.items() if value is not None}
+
+
+def limits(game: str, metric: str) -> Interval:
+    """The lowest and the highest value that a metric can have in a game."""
+    low, high = TABLE[metric].low, TABLE[metric].high
+    return (0.0, high) if metric == "er" and game not in _GAPS else (low, high)
+
+
+def over(results: Sequence[Any], when: str, metric: str, game: str) -> Estimate | None:
+    """One measurement over the seeds of some results; its interval does not leave the metric's range."""
+    found = over_seeds(list(by_seed(results, when, metric).values()))
+    return None if found is None else bounded(found, *limits(game, metric))
+
+
+def said(results: Sequence[Any], when: str, metric: str, game: str) -> str:
+    """The same in words."""
+    return shown(over(results, when, metric, game))
 
 
 def differences(after: Mapping[int, float], before: Mapping[int, float]) -> list[float]:

@@ -17,30 +17,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gamekeeper.errors import CouldNotLook, GamekeeperError, MissingExtra, UsageError
+from gamekeeper.adapters.library import need
+from gamekeeper.errors import CouldNotLook, GamekeeperError
 from gamekeeper.studies.grid import Event, Task
 
-OLDEST, NEWEST = (2, 30), (3, 0)
 # Nodes of rented machines come and go; a cell that kills its node each time must not be tried for ever.
 RETRIES = 5
 _THREADS = 1
 _KNOCK_S = 10.0
 _TRAINERS = ("trainer.safetensors",)
+_LOCKS = (".lock",)
 
 
 def need_ray() -> Any:
-    """The module. Raises MissingExtra where it is not installed, UsageError for a version that is not supported."""
-    try:
-        import ray
-    except ModuleNotFoundError:
-        raise MissingExtra("ray", "Spreading a study over a cluster", "ray") from None
-    found = tuple(int(part) for part in ray.__version__.split(".")[:2])
-    if not OLDEST <= found < NEWEST:
-        raise UsageError(
-            f"Ray {ray.__version__} is not supported; {OLDEST[0]}.{OLDEST[1]} to below {NEWEST[0]}.{NEWEST[1]} is. "
-            "Install it with: pip install 'gamekeeper[ray]'"
-        )
-    return ray
+    """The module. Raises MissingExtra where it is not installed, WrongVersion where it is too old or too new."""
+    return need("ray", "Spreading a study over a cluster")
 
 
 def _knock(address: str) -> None:
@@ -79,7 +70,7 @@ class Spread:
 
     def _put(self, address: str, folder: Path) -> Any:
         if address not in self._packed:
-            self._packed[address] = self._ray.put(pack(folder, leave=_TRAINERS))
+            self._packed[address] = self._ray.put(pack(folder, leave=_TRAINERS + _LOCKS))
         return self._packed[address]
 
     def next(self) -> Event:
@@ -117,7 +108,7 @@ def remote_cell(plain: Mapping[str, Any], addresses: list[str], *packed: bytes) 
         except Exception as error:  # noqa: BLE001 - the boundary of a cell: its failure is recorded, the others go on
             known = isinstance(error, GamekeeperError)
             return "failed", str(error) if known else f"{type(error).__name__}: {error}", b""
-        return "done", record, pack(root / "cell")
+        return "done", record, pack(root / "cell", leave=_LOCKS)
 
 
 def pack(folder: Path, leave: Collection[str] = ()) -> bytes:

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
 
+from gamekeeper.metrics import TABLE, Metric
+from gamekeeper.types import Score
+
 T = TypeVar("T")
 Interval = tuple[float, float]
 
@@ -18,6 +21,8 @@ _T95 = (
     2.079614, 2.073873, 2.068658, 2.063899, 2.059539, 2.055529, 2.051831, 2.048407, 2.045230, 2.042272,
 )  # fmt: skip
 _Z95, _Z95_CUBIC = 1.959964, 2.372275
+_TAIL = 0.025
+_ROUNDING = 1e-12
 
 
 def t95(freedom: int) -> float:
@@ -29,53 +34,142 @@ def t95(freedom: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean over n independent values; `interval` is None for n = 1, which says nothing of its spread."""
+    """A mean over n independent values, and its 95% interval.
+
+    `interval` is None where the values do not show how far they spread: of one, and of several that are all equal.
+    """
 
     mean: float
     interval: Interval | None
     n: int
 
+    @property
+    def equal(self) -> bool:
+        """Whether several values were all the same."""
+        return self.interval is None and self.n > 1
+
+    @property
+    def reach(self) -> Interval | None:
+        """What to draw and to decide by: the interval, or the point where all values lie; None of one value."""
+        return (self.mean, self.mean) if self.equal else self.interval
+
+
+def same(values: Sequence[float]) -> bool:
+    """Whether values are equal but for rounding."""
+    return max(values) - min(values) <= _ROUNDING * max(1.0, *(abs(v) for v in values))
+
 
 def over_seeds(values: Sequence[float]) -> Estimate | None:
-    """Mean and 95% t interval of values from independent runs; None of no values."""
+    """Mean and 95% t interval of values from independent runs; None of no values.
+
+    Of values that are all equal there is a mean and no interval. The t interval would be a point, as if the next seed
+    were known; a bound from the range of the values, as `over_clusters` has, would be as wide as half of it for so
+    few seeds. Such an estimate is `equal`, and is printed as "all n equal, no interval".
+    """
     n = len(values)
     if n == 0:
         return None
     mean = math.fsum(values) / n
-    if n == 1:
-        return Estimate(mean, None, 1)
+    if n == 1 or same(values):
+        return Estimate(mean, None, n)
     error = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1) / n)
     return Estimate(mean, (mean - t95(n - 1) * error, mean + t95(n - 1) * error), n)
 
 
+# Over items
+
+
 def over_clusters(
-    clusters: Sequence[Sequence[T]], statistic: Callable[[Sequence[T]], Mapping[str, float]]
+    clusters: Sequence[Sequence[T]],
+    statistic: Callable[[Sequence[T]], Mapping[str, float]],
+    ranges: Mapping[str, Interval] | None = None,
+    most: int | None = None,
 ) -> dict[str, Interval]:
-    """95% intervals of batch statistics by the delete-one-cluster jackknife.
+    """95% intervals of batch statistics by the delete-one-cluster jackknife, inside each statistic's range.
 
-    clusters: the values of one item each (its samples are not independent of each other). A statistic that some
-    deletion leaves undefined gets no interval, and neither does a batch of fewer than two clusters.
+    clusters: the values of one item each (its samples are not independent of each other). ranges: the lowest and the
+    highest value that a statistic can have, by name; without limits where it is not named. most: delete at most so
+    many groups of clusters instead, where one by one would take long.
+
+    A cluster counts for a statistic that is defined on it alone: a share of the audits knows of audits only. One that
+    is defined on no single cluster (a difference between two kinds of item, say) is counted over all of them.
+
+    Where every deletion gives the same value, the jackknife's interval would be a point. A mean at an end of its
+    finite range then has the exact bound, see `edge_bound`; anything else has no interval. There is none either of
+    fewer than two clusters, or where some deletion leaves a statistic undefined.
     """
-    n = len(clusters)
-    if n < 2:
+    if len(clusters) < 2:
         return {}
-    whole = statistic([v for c in clusters for v in c])
-    parts = [statistic([v for i, c in enumerate(clusters) if i != out for v in c]) for out in range(n)]
-    return {
-        name: _jackknife(value, [p.get(name) for p in parts]) for name, value in whole.items() if _known(name, parts)
-    }
+    groups = _grouped(clusters, most)
+    whole = statistic([v for g in groups for v in g])
+    parts = [statistic([v for i, g in enumerate(groups) if i != out for v in g]) for out in range(len(groups))]
+    alone = [set(statistic(g)) for g in groups]
+    counted = alone if groups is clusters else [set(statistic(c)) for c in clusters]
+    found: dict[str, Interval] = {}
+    for name, value in whole.items():
+        if not all(name in p for p in parts):
+            continue
+        limits = (ranges or {}).get(name, (-math.inf, math.inf))
+        values = [p[name] for p, own in zip(parts, alone, strict=True) if name in own] or [p[name] for p in parts]
+        if not same(values):
+            found[name] = _clipped(_jackknife(value, values), limits)
+        elif interval := _at_an_end(value, limits, sum(name in own for own in counted)):
+            found[name] = interval
+    return found
 
 
-def _known(name: str, parts: Sequence[Mapping[str, float]]) -> bool:
-    return all(name in p for p in parts)
+def over_items(
+    clusters: Sequence[Sequence[Score]],
+    metrics: Callable[[Sequence[Score]], Mapping[str, float]],
+    own: Sequence[Metric] = (),
+    most: int | None = None,
+) -> dict[str, Interval]:
+    """`over_clusters` of a game's metrics over the scores of each item, by the metrics' declared ranges.
+
+    own: the metrics that the game declares itself.
+    """
+    ranges = {m.name: (m.low, m.high) for m in (*TABLE.values(), *own)}
+    if any(score.exploited is not None for cluster in clusters for score in cluster):
+        ranges["er"] = (0.0, 1.0)  # a share of episodes; below 0 it is only where it is a difference of two shares
+    return over_clusters(clusters, metrics, ranges, most)
 
 
-def _jackknife(value: float, parts: Sequence[float | None]) -> Interval:
-    known = [p for p in parts if p is not None]
-    n = len(known)
-    mean = math.fsum(known) / n
-    error = math.sqrt((n - 1) / n * math.fsum((p - mean) ** 2 for p in known))
+def _grouped(clusters: Sequence[Sequence[T]], most: int | None) -> Sequence[Sequence[T]]:
+    if most is None or len(clusters) <= most:
+        return clusters
+    return [[v for cluster in clusters[n::most] for v in cluster] for n in range(most)]
+
+
+def _jackknife(value: float, parts: Sequence[float]) -> Interval:
+    n = len(parts)
+    mean = math.fsum(parts) / n
+    error = math.sqrt((n - 1) / n * math.fsum((p - mean) ** 2 for p in parts))
     return value - t95(n - 1) * error, value + t95(n - 1) * error
+
+
+def _clipped(interval: Interval, limits: Interval) -> Interval:
+    (start, end), (low, high) = interval, limits
+    return min(max(start, low), high), max(min(end, high), low)
+
+
+def _at_an_end(value: float, limits: Interval, n: int) -> Interval | None:
+    """The interval of a mean whose n values all lie at one end of their range; None elsewhere or of none."""
+    low, high = limits
+    if n == 0 or not math.isfinite(high - low):
+        return None
+    reach = (high - low) * edge_bound(n)
+    if same((value, low)):
+        return low, low + reach
+    return (high - reach, high) if same((value, high)) else None
+
+
+def edge_bound(n: int) -> float:
+    """How far a mean may lie from an end of its range at which all of n independent values were seen, as a share of it.
+
+    Clopper and Pearson's exact 95% interval for 0 of n: 1 - .025 ** (1 / n), about 3.7 / n. It holds for any values in
+    a range, since those with a mean of m are off the end with a probability of m at least.
+    """
+    return 1.0 - (_TAIL ** (1.0 / n))
 
 
 # Comparisons
@@ -87,17 +181,15 @@ def paired(after: Sequence[float], before: Sequence[float]) -> Estimate | None:
 
 
 def p_value(values: Sequence[float]) -> float | None:
-    """Two-sided p of Student's t test that the mean of independent values is 0; None of fewer than two.
+    """Two-sided p of Student's t test that the mean of independent values is 0.
 
-    Values that are all equal leave no doubt that the test could weigh: p is 0, or 1 if they are 0.
+    None of fewer than two, and of values that are all equal: there is no spread to weigh their mean by.
     """
     n = len(values)
-    if n < 2:
+    if n < 2 or same(values):
         return None
     mean = math.fsum(values) / n
     error = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1) / n)
-    if error <= 1e-12 * max(1.0, abs(mean)):
-        return 0.0 if abs(mean) > 1e-12 else 1.0
     return t_tails(mean / error, n - 1)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,17 +48,40 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _checked(record: dict[str, Any], path: Path) -> dict[str, Any]:
-    version = record.get("format", FORMAT)
+def _of_this_format(value: dict[str, Any], path: Path) -> dict[str, Any]:
+    version = value.get("format", FORMAT)
     if version != FORMAT:
         raise RunError(
-            f"{path} has record format {version!r}; this gamekeeper reads format {FORMAT}. Use the gamekeeper that "
-            "wrote it, or give another --records."
+            f"{path} has format {version!r}; this gamekeeper reads format {FORMAT}. Use the gamekeeper that wrote it, "
+            "or give another --records."
         )
+    return value
+
+
+def _checked(record: dict[str, Any], path: Path) -> dict[str, Any]:
+    _of_this_format(record, path)
     if "address" not in record:
         record["address"] = legacy_address(record, path)
         record["kind"], record["label"] = "train", path.stem
+    curves = () if record.get("kind") == "eval" else ("curves",)
+    lacking = [key for key in ("kind", "config", "seed", *curves) if key not in record]
+    if lacking:
+        raise RunError(f"{path} lacks {', '.join(lacking)}: half a record. Delete it, and its cell is run again.")
     return record
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Which cells a study has and what each is for. Raises RunError if it is torn, or of another format."""
+    try:
+        found = _of_this_format(json.loads(path.read_bytes()), path)
+        for row in found["cells"]:
+            _ = row["address"], dict(row["role"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(
+            f"{path} cannot be read as a study's manifest ({error!r}). Delete it: the study's command writes it again, "
+            "and no cell is lost."
+        ) from None
+    return found
 
 
 def legacy_address(record: Record, where: Path) -> str:
@@ -138,7 +161,8 @@ class Store:
 
         A cell that was run again for its checkpoint alone keeps the record that it has.
         """
-        self._failure(cell).unlink(missing_ok=True)
+        with disk_errors(self.out):
+            self._failure(cell).unlink(missing_ok=True)
         if cell.address in self._found:
             return
         path = self.records / study / f"{cell.name}.json"
@@ -180,7 +204,7 @@ class Store:
         rows = {
             p.cell.address: {"address": p.cell.address, "label": p.cell.label, "role": dict(p.role)} for p in placed
         }
-        before = read_json(path) if path.exists() else {}
+        before = read_manifest(path) if path.exists() else {}
         if before.get("settings") == about["settings"]:
             rows = {**{row["address"]: row for row in before["cells"]}, **rows}
         whole = {"format": FORMAT, "study": study, **about, "cells": list(rows.values())}
@@ -247,10 +271,10 @@ def read_results(records: Path, study: str) -> Results:
     folder = records / study
     known = read_records(records)
     if (folder / MANIFEST).exists():
-        about = read_json(folder / MANIFEST)
-        rows: Iterable[Any] = about.get("cells", ())
+        about = read_manifest(folder / MANIFEST)
+        rows = about["cells"]
         found = [Result(row["role"], known[row["address"]]) for row in rows if row["address"] in known]
-        return Results(study, tuple(found), len(list(rows)) - len(found), about)
+        return Results(study, tuple(found), len(rows) - len(found), about)
     own = [r for r in known.values() if Path(r["path"]).parent == folder]
     if not own:
         raise DataError(f"There are no records of the study {study!r} in {folder}. Make them with: gamekeeper study")

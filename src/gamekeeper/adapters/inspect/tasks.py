@@ -24,12 +24,11 @@ from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 from gamekeeper.errors import UsageError
 from gamekeeper.games.base import BaseGame
-from gamekeeper.metrics import TABLE
 from gamekeeper.registry import game_names, load_game
 from gamekeeper.rewards.endpoint import EndpointJudge, JudgeSettings
 from gamekeeper.rewards.verdicts import default_folder
 from gamekeeper.seeds import rng
-from gamekeeper.studies.stats import over_clusters
+from gamekeeper.studies.stats import over_items
 from gamekeeper.types import Item, Prompt, Score
 
 _KINDS = {"system": ChatMessageSystem, "user": ChatMessageUser, "assistant": ChatMessageAssistant}
@@ -129,16 +128,14 @@ def metrics_of(game: BaseGame, scores: Sequence[SampleScore]) -> dict[str, float
     for one in scores:
         clusters[one.sample_id].append(from_inspect(one.score))
     found = game.metrics([score for cluster in clusters.values() for score in cluster])
-    ranges = over_clusters(list(clusters.values()), game.metrics)
-    known = {**TABLE, **{m.name: m for m in game.own_metrics}}
+    intervals = over_items(list(clusters.values()), game.metrics, game.own_metrics)
     out: dict[str, float] = {}
     for name, value in found.items():
         if name == "unscored":
             continue
         out[name] = value
-        if name in ranges:
-            low, high = known[name].low, known[name].high
-            out[f"{name} 95% from"], out[f"{name} 95% to"] = (min(max(end, low), high) for end in ranges[name])
+        if name in intervals:
+            out[f"{name} 95% from"], out[f"{name} 95% to"] = intervals[name]
     return out
 
 
