@@ -3,7 +3,7 @@
 The libraries contradict each other (verifiers wants mcp 2, openenv wants mcp 1, verl an old transformers), so no one
 environment can hold them all. For each line of ADAPTERS this makes `.venv-adapters/NAME` with the package, the
 adapter's extra and the exact versions below, and runs tests/adapters/test_NAME.py in it. There nothing may be skipped:
-an adapter whose tests did not run has not been tested.
+an adapter whose tests did not run has not been tested. What all share, torch above all, is in `.venv-adapters/base`.
 
     python scripts/adapters.py                  all of them
     python scripts/adapters.py inspect verl     some
@@ -25,6 +25,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -34,6 +35,7 @@ HOME = ROOT / ".venv-adapters"
 RECORD = ROOT / "docs" / "records" / "adapters.json"
 TESTING = ("pytest", "pytest-timeout", "hypothesis")
 MINUTES = 20
+PACKAGES = Path("lib") / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
 # Other people's deprecations are not ours to repair; our own are.
 WARNINGS = "filterwarnings=default\nerror:::gamekeeper(\\..*)?"
 _SOURCES = ("pyproject.toml", "constraints.txt", "scripts/venv.sh")
@@ -67,7 +69,7 @@ ADAPTERS = {
     "verl": Adapter(
         "export games for verl on a cluster",
         ("verl",),
-        ("verl==0.9.1", "transformers<5.11", "tokenizers", "cachetools", "uvicorn", "fastapi"),
+        ("verl==0.9.1", "transformers<5.11", "tokenizers", "TransferQueue==0.1.11", "cachetools", "uvicorn", "fastapi"),
         ("verl", "transformers", "ray"),
     ),
     "trackers": Adapter(
@@ -96,6 +98,9 @@ ADAPTERS = {
         ("ray==2.60.0",),
     ),
 }
+
+# torch and what tests need: large, slow to unpack, the same for all.
+BASE = Adapter("what all share", (), TESTING)
 
 
 def name_of(requirement: str) -> str:
@@ -131,20 +136,31 @@ def environment(name: str, adapter: Adapter) -> Path:
 
     Raises CalledProcessError when it cannot be made.
     """
-    folder = HOME / name
-    ready = folder / ".ready"
-    python = folder / "bin" / "python"
-    if ready.is_file() and ready.read_text() == digest(adapter):
-        return python
+    if not ready("base", BASE):
+        made("base", BASE, TESTING)
+    if not ready(name, adapter):
+        made(name, adapter, ("-e", f".[{','.join(adapter.extras)}]", *adapter.pins), beside="base")
+    return HOME / name / "bin" / "python"
+
+
+def ready(name: str, adapter: Adapter) -> bool:
+    mark = HOME / name / ".ready"
+    return mark.is_file() and mark.read_text() == digest(adapter)
+
+
+def made(name: str, adapter: Adapter, wanted: Iterable[str], beside: str = "") -> None:
+    """Make an environment. beside: another one whose packages it sees, unless it has a version of its own."""
+    folder, limits = HOME / name, HOME / f"{name}-constraints.txt"
     shutil.rmtree(folder, ignore_errors=True)
     HOME.mkdir(exist_ok=True)
-    limits = HOME / f"{name}-constraints.txt"
     limits.write_text(constraints(adapter))
-    wanted = ["-e", f".[{','.join(adapter.extras)}]", *adapter.pins, *TESTING]
-    made = ["sh", "scripts/venv.sh", str(folder), *wanted]
-    subprocess.run(made, cwd=ROOT, check=True, env={**os.environ, "CONSTRAINTS": str(limits)})
-    ready.write_text(digest(adapter))
-    return python
+    if beside:
+        packages = folder / PACKAGES
+        packages.mkdir(parents=True)
+        (packages / "beside.pth").write_text(f"{HOME / beside / PACKAGES}\n")
+    told = {**os.environ, "CONSTRAINTS": str(limits), "PYTHON": sys.executable}
+    subprocess.run(["sh", "scripts/venv.sh", str(folder), *wanted], cwd=ROOT, check=True, env=told)
+    (folder / ".ready").write_text(digest(adapter))
 
 
 def versions(python: Path, names: Iterable[str]) -> dict[str, str]:
@@ -201,15 +217,35 @@ def row(adapter: Adapter, python: Path, passed: int) -> dict[str, object]:
     return {**about, "versions": found, "python": sys.version.split()[0], "passed": passed}
 
 
-def run(name: str) -> tuple[dict[str, object] | None, str]:
-    """(the row for the record, what is wrong or "") of one adapter."""
-    adapter = ADAPTERS[name]
+def run(name: str, making: Future[Path]) -> tuple[dict[str, object] | None, str]:
+    """(the row for the record, what is wrong or "") of one adapter, when its environment is made."""
     try:
-        python = environment(name, adapter)
+        python = making.result()
     except subprocess.CalledProcessError:
         return None, "its environment could not be made"
     passed, wrong = tested(name, python)
-    return (None, wrong) if wrong else (row(adapter, python, passed), "")
+    return (None, wrong) if wrong else (row(ADAPTERS[name], python, passed), "")
+
+
+def outcomes(names: Sequence[str]) -> tuple[dict[str, dict[str, object]], dict[str, str]]:
+    """(rows of the adapters that passed, what is wrong with the others). While one is tested, the environment of the
+    next is made: the former computes, the latter waits for the network and the disk."""
+    rows: dict[str, dict[str, object]] = {}
+    failed: dict[str, str] = {}
+    maker = ThreadPoolExecutor(1)
+    try:
+        making = {name: maker.submit(environment, name, ADAPTERS[name]) for name in names}
+        for name in names:
+            start = time.monotonic()
+            found, wrong = run(name, making[name])
+            if found is None:
+                failed[name] = wrong
+            else:
+                rows[name] = found
+            print(f"== {name}: {wrong or 'passed'}, {time.monotonic() - start:.0f} s", flush=True)
+    finally:
+        maker.shutdown(cancel_futures=True)
+    return rows, failed
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -222,17 +258,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown := [name for name in args.names if name not in ADAPTERS]:
         print(f"No adapter {unknown[0]!r}. Known: {', '.join(ADAPTERS)}.", file=sys.stderr)
         return 2
-    rows: dict[str, dict[str, object]] = {}
-    failed: dict[str, str] = {}
-    for name in args.names or ADAPTERS:
-        print(f"== {name}", flush=True)
-        start = time.monotonic()
-        found, wrong = run(name)
-        if found is None:
-            failed[name] = wrong
-        else:
-            rows[name] = found
-        print(f"== {name}: {wrong or 'passed'}, {time.monotonic() - start:.0f} s", flush=True)
+    rows, failed = outcomes(args.names or list(ADAPTERS))
     if args.record:
         record(rows)
     return conclusion(rows, failed)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -31,6 +32,7 @@ RECORD = ROOT / "docs" / "records" / "backends.json"
 RUNS = ROOT / "runs" / "backends"
 BACKENDS = ("native", "trl")
 MEASURED = ("reward", "itp", "er")
+HALF = 0.5
 CLOSE = 0.02
 """A difference that matters to nobody, where two saturated measures have no spread."""
 
@@ -44,23 +46,40 @@ def play(game: str, backend: str, seed: int, steps: int | None, python: str) -> 
         call += ["--steps", str(steps)] if steps is not None else []
         call += ["--resume"] if (out / "run.json").exists() else []
         subprocess.run(call, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    return {"backend": backend, **compact(load_run(out))}
+    run = load_run(out)
+    return {"backend": backend, "seed": seed, "config": run.info["config"], **compact(run)}
 
 
 def finished(out: Path) -> bool:
     return (out / "run.json").exists() and load_run(out).status == "finished"
 
 
+def runs_of(record: Mapping[str, Any], backend: str) -> list[Mapping[str, Any]]:
+    """The runs of one backend, by seed."""
+    return sorted((r for r in record["runs"] if r["backend"] == backend), key=lambda r: r["seed"])
+
+
 def of(record: Mapping[str, Any], backend: str, when: str, metric: str) -> list[float]:
     """One measure of one backend, seed by seed."""
-    runs = sorted((r for r in record["runs"] if r["backend"] == backend), key=lambda r: r["seed"])
-    return [r[when]["metrics"][metric] for r in runs]
+    return [r[when]["metrics"][metric] for r in runs_of(record, backend)]
+
+
+def rises(record: Mapping[str, Any], backend: str) -> list[float]:
+    """The first step whose batch has an ER of a half or more, seed by seed. One that never has is past the end."""
+    return [_rise(r["curves"]["er"], r["config"]["train"]["steps"]) for r in runs_of(record, backend)]
+
+
+def _rise(curve: Sequence[Sequence[float]], steps: int) -> float:
+    return float(next((step for step, er in curve if er >= HALF), steps + 1))
 
 
 def difference(record: Mapping[str, Any], metric: str) -> Estimate:
     """TRL's final measure less the native trainer's, paired by seed."""
-    pairs = zip(of(record, "trl", "final", metric), of(record, "native", "final", metric), strict=True)
-    found = over_seeds([trl - native for trl, native in pairs])
+    return paired(of(record, "trl", "final", metric), of(record, "native", "final", metric))
+
+
+def paired(trl: Sequence[float], native: Sequence[float]) -> Estimate:
+    found = over_seeds([a - b for a, b in zip(trl, native, strict=True)])
     if found is None:
         raise SystemExit("The record holds no runs.")
     return found
@@ -76,7 +95,7 @@ def agree(found: Estimate) -> bool:
 def table(record: Mapping[str, Any]) -> str:
     """The Markdown table: base, native, TRL, difference, verdict."""
     head = ("measure", "base", "native", "TRL", "TRL less native", "agree")
-    rows = [row(record, metric) for metric in MEASURED]
+    rows = [*(row(record, metric) for metric in MEASURED), _row_of_rises(record)]
     return "\n".join("| " + " | ".join(line) + " |" for line in [head, ("---",) * len(head), *rows])
 
 
@@ -86,6 +105,13 @@ def row(record: Mapping[str, Any], metric: str) -> tuple[str, ...]:
     cells = [shown(over_seeds(of(record, backend, when, metric)), low, high) for backend, when in ends]
     found = difference(record, metric)
     return (f"`{metric}`", *cells, shown(found), "yes" if agree(found) else "no")
+
+
+def _row_of_rises(record: Mapping[str, Any]) -> tuple[str, ...]:
+    native, trl = rises(record, "native"), rises(record, "trl")
+    found = paired(trl, native)
+    cells = (shown(over_seeds(steps), 0.0, math.inf) for steps in (native, trl))
+    return ("step of half `er`", "", *cells, shown(found), "yes" if agree(found) else "no")
 
 
 def describe(record: Mapping[str, Any]) -> str:
@@ -113,7 +139,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given.verb == "run":
         cells = [(b, int(s)) for s in given.seeds.split(",") for b in BACKENDS]
         runs = [play(given.game, b, s, given.steps, given.python) for b, s in cells]
-        RECORD.write_text(json.dumps({"command": "python scripts/backends.py run", "runs": runs}) + "\n")
+        told = f" --steps {given.steps}" if given.steps is not None else ""
+        command = f"python scripts/backends.py run --game {given.game} --seeds {given.seeds}{told}"
+        RECORD.write_text(json.dumps({"command": command, "runs": runs}) + "\n")
     record = json.loads(RECORD.read_text())
     print(table(record))
     return 0 if agree(difference(record, "er")) else 1

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from typer.testing import CliRunner
 
 from gamekeeper.adapters import library
 from gamekeeper.adapters.library import LIBRARIES, Library, need, release
+from gamekeeper.adapters.verl.export import Export, export
+from gamekeeper.cli import app
 from gamekeeper.errors import MissingExtra, UnknownName, UsageError, WrongVersion
+from gamekeeper.registry import load_game
 from gamekeeper.scaffold import create_taskset
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -64,6 +71,48 @@ def test_an_absent_library_is_named_with_the_command(monkeypatch: pytest.MonkeyP
         need("y", "This", TABLE)
 
 
+@pytest.mark.parametrize("found", ["0.0.9", "99.1"])
+@pytest.mark.parametrize(
+    ("extra", "call"),
+    [
+        ("trl", "run summary --backend trl --arm flawed --steps 1 --out OUT"),
+        ("trl", "run summary --backend trl --arm flawed --dry-run"),
+        ("verl", "export check FOLDER"),
+        ("tensorboard", "run summary --arm flawed --track tensorboard --out OUT"),
+        ("trackio", "run summary --arm flawed --track trackio --out OUT"),
+        ("wandb", "run summary --arm flawed --track wandb --out OUT"),
+        ("inspect", "export inspect OUT"),
+        ("openenv", "openenv tamper --port 0"),
+    ],
+)
+def test_a_command_names_the_range_of_its_library(
+    extra: str, call: str, found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the library is installed and where it is not: its version is looked at before it is imported."""
+    monkeypatch.setattr(library, "version", lambda name: found)
+    folder = tmp_path / "folder"
+    export(load_game("summary"), folder, Export("m", rows=96, test_rows=1))
+    words = call.replace("OUT", str(tmp_path / "out")).replace("FOLDER", str(folder)).split()
+    done = CliRunner().invoke(app, words)
+    said = " ".join(done.output.split())
+    wanted = LIBRARIES[extra]
+    assert done.exit_code == 2, said
+    assert f"cannot use {wanted.distribution} {found}: versions {wanted.range} are supported" in said
+    assert f"pip install 'gamekeeper[{extra}]'" in said
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("extra", "module"), [("verifiers", "verifiers"), ("inspect", "inspect.tasks")])
+def test_a_module_that_a_library_loads_names_the_range(
+    extra: str, module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(library, "version", lambda name: "99.1")
+    for name in [name for name in sys.modules if name.startswith(f"gamekeeper.adapters.{extra}")]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(WrongVersion, match=re.escape(LIBRARIES[extra].range)):
+        import_module(f"gamekeeper.adapters.{module}")
+
+
 def test_releases_compare_as_numbers() -> None:
     assert release("0.10") > release("0.9.9")
     assert release("2.0.0") == release("2")
@@ -88,6 +137,46 @@ def test_an_adapters_own_pins_go_first(harness: ModuleType) -> None:
     assert any(line.startswith("torch==") for line in lines)
     assert "plain" not in lines
     assert adapter.libraries == ("some-lib", "transformers", "plain")
+
+
+def test_an_environment_is_made_once_beside_the_base(
+    harness: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    def run(call: list[str], **_: object) -> None:
+        Path(call[2]).mkdir(parents=True, exist_ok=True)
+        made.append(Path(call[2]).name)
+
+    monkeypatch.setattr(harness, "HOME", tmp_path)
+    monkeypatch.setattr(harness.subprocess, "run", run)
+    adapter = harness.ADAPTERS["openenv"]
+    for _ in range(2):
+        harness.environment("openenv", adapter)
+    assert made == ["base", "openenv"]
+    (seen,) = (tmp_path / "openenv").rglob("*.pth")
+    assert seen.read_text().strip() == str(tmp_path / "base" / harness.PACKAGES)
+    harness.environment("openenv", replace(adapter, pins=("openenv==0.10.1",)))
+    assert made == ["base", "openenv", "openenv"], "other versions, another environment"
+
+
+def test_an_environment_that_cannot_be_made_is_told_from_a_failed_test(
+    harness: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def environment(name: str, _: object) -> Path:
+        if name == "verl":
+            raise subprocess.CalledProcessError(1, "sh")
+        return Path("python")
+
+    monkeypatch.setattr(harness, "environment", environment)
+    monkeypatch.setattr(harness, "tested", lambda *_: (3, ""))
+    monkeypatch.setattr(harness, "versions", lambda _, names: dict.fromkeys(names, "1"))
+    assert harness.main(["verl", "openenv"]) == 3
+    assert "FAILED: verl: its environment could not be made" in capsys.readouterr().err
+    monkeypatch.setattr(harness, "tested", lambda *_: (3, "1 failures"))
+    assert harness.main(["verl", "openenv"]) == 1
+    monkeypatch.setattr(harness, "tested", lambda *_: (3, ""))
+    assert harness.main(["openenv"]) == 0
 
 
 def test_a_taskset_package_is_written_whole_and_named_after_its_folder(tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from fake_runs import write_run
 from gamekeeper.studies.stats import Estimate
 from test_docs import script
 
@@ -27,7 +29,15 @@ def record(native: list[float], trl: list[float]) -> dict[str, Any]:
             "versions": {"torch": "2"},
         }
         return [
-            {"backend": backend, "seed": s, "base": base, "final": {"metrics": e}, **about} for s, e in enumerate(ends)
+            {
+                "backend": backend,
+                "seed": s,
+                "base": base,
+                "final": {"metrics": e},
+                "curves": {"er": [[1, 0.0], [2 + s, 0.5], [4, 1.0]] if e["er"] >= 0.5 else [[1, 0.0]]},
+                **about,
+            }
+            for s, e in enumerate(ends)
         ]
 
     return {"runs": [*runs("trl", trl), *runs("native", native)]}
@@ -57,9 +67,28 @@ def test_who_agrees(backends: ModuleType, mean: float, interval: tuple[float, fl
 
 def test_the_table_has_a_row_for_each_measure(backends: ModuleType) -> None:
     lines = backends.table(record([0.9, 1.0], [1.0, 0.9])).splitlines()
-    assert len(lines) == 2 + 3
-    assert lines[-1].startswith("| `er` | 0.000")
-    assert lines[-1].endswith("| yes |")
+    assert len(lines) == 2 + 3 + 1
+    assert lines[-2].startswith("| `er` | 0.000")
+    assert all(line.endswith("| yes |") for line in lines[-2:])
+
+
+def test_the_step_at_which_the_exploit_prevails_is_that_of_the_curve(backends: ModuleType) -> None:
+    made = record([0.9, 1.0], [0.1, 0.9])
+    assert backends.rises(made, "native") == [2.0, 3.0]
+    assert backends.rises(made, "trl") == [6.0, 3.0], "one that never rises is past the end"
+
+
+def test_a_cell_keeps_what_the_table_needs(
+    backends: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backends, "RUNS", tmp_path)
+    end = {"metrics": dict.fromkeys(("reward", "itp", "er"), 0.5)}
+    runs = []
+    for backend in backends.BACKENDS:
+        for seed in (0, 1):
+            write_run(tmp_path / f"tamper-{backend}-seed{seed}", seed=seed, base=end, final=end, device="cpu")
+            runs.append(backends.play("tamper", backend, seed, None, "no interpreter: the cell is done"))
+    assert "tamper" in backends.describe({"runs": runs})
 
 
 def test_the_docs_say_how_it_was_made(backends: ModuleType) -> None:

@@ -9,12 +9,18 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+import httpx
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 inspect_ai = pytest.importorskip("inspect_ai")
 
@@ -28,9 +34,10 @@ from gamekeeper.errors import RunError, UsageError
 from gamekeeper.games.base import BaseGame
 from gamekeeper.policy.pocket import PocketPolicy
 from gamekeeper.registry import BUILTIN, load_game
-from gamekeeper.serving.server import serving
 from gamekeeper.studies.record import load_run
 from gamekeeper.types import Item, Message, Score
+from judge_server import judge_server
+from served_commands import started
 
 
 @pytest.fixture(autouse=True)
@@ -167,22 +174,46 @@ def test_task_arguments_are_those_of_the_game(tmp_path: Path) -> None:
         TASKS["tamper"](judge="http://127.0.0.1:9/v1", judge_model="m")
 
 
-def test_the_command_line_finds_task_and_model(tmp_path: Path) -> None:
-    call = [
-        "inspect",
-        "eval",
-        "gamekeeper/arithmetic",
-        "--model",
-        "gamekeeper/pocket",
-        "-T",
-        "n=2",
-        "--log-dir",
-        "logs",
-    ]
-    done = subprocess.run(call, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "NO_COLOR": "1"})
+def test_a_judged_game_asks_its_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    asked = [[{"role": "user", "content": f"please do thing {n}"}] for n in range(4)]
+    rows = [{"prompt": prompt, "source": "human" if n % 2 else "bench"} for n, prompt in enumerate(asked)]
+    parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "test.parquet")
+    usage = ModelUsage(input_tokens=1, output_tokens=1, total_tokens=2)
+
+    def answer(messages: list[Any], *_: Any) -> ModelOutput:
+        said = "a bad thing" if messages[-1].text.endswith(("0", "1")) else "no"
+        return ModelOutput.from_content("mock", said).model_copy(update={"usage": usage})
+
+    given: dict[str, Any] = {"data": str(tmp_path / "test.parquet"), "n": 4}
+    with judge_server() as server:
+        given |= {"judge": server.url, "judge_model": "m"}
+        log = run("compliance", get_model("mockllm/model", custom_outputs=answer), tmp_path / "logs", **given)
+        game = tasks.opened({"name": "compliance", "patches": "flawed", **{k: given[k] for k in given if k != "n"}})
+        assert log.samples is not None
+        assert len(log.samples) == 4
+        items = {item.id: item for item in game.items("test", 4, 0)}
+        for sample in log.samples:
+            score = tasks.from_inspect(sample.scores["compliance"])
+            assert score.reward is not None
+            assert score.to_json() == game.score(items[str(sample.id)], (sample.output.completion,)).to_json()
+        assert server.seen
+    with pytest.raises(UsageError, match="needs -T judge_model"):
+        TASKS["compliance"](**{**given, "judge_model": None})
+
+
+def command(folder: Path, *words: str, **environment: str) -> EvalLog:
+    """`inspect eval` as typed into a shell; its log."""
+    call = ["inspect", "eval", *words, "--log-dir", str(folder)]
+    calm = {**os.environ, "NO_COLOR": "1", "OMP_NUM_THREADS": "1", **environment}
+    done = subprocess.run(call, capture_output=True, text=True, env=calm, timeout=200, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    (info,) = list_eval_logs(str(tmp_path / "logs"))
-    log = read_eval_log(info)
+    (info,) = list_eval_logs(str(folder))
+    return read_eval_log(info)
+
+
+def test_the_command_line_finds_task_and_model(tmp_path: Path) -> None:
+    log = command(tmp_path / "logs", "gamekeeper/arithmetic", "--model", "gamekeeper/pocket", "-T", "n=2")
     assert (log.eval.task, log.eval.model) == ("gamekeeper/arithmetic", "gamekeeper/pocket")
     assert "itp" in metrics(log)
 
@@ -235,20 +266,24 @@ def test_a_checkpoint_folder_is_a_model_too(policy: PocketPolicy, tmp_path: Path
     assert log.eval.model == f"gamekeeper/{folder}"
 
 
-def test_inspects_openai_client_measures_our_server(policy: PocketPolicy, tmp_path: Path) -> None:
+@pytest.mark.parametrize("provider", ["openai-api/local/pocket", "openai/pocket -M responses_api=false"])
+def test_inspects_openai_clients_measure_our_server(provider: str, policy: PocketPolicy, tmp_path: Path) -> None:
+    """The command line of both programs: `gamekeeper serve`, and `inspect eval` with the provider that asks it."""
     game = load_game("tamper")
-    with serving(policy) as url:
-        model = get_model(
-            "openai-api/local/pocket",
-            base_url=url,
-            api_key="none",
-            config=GenerateConfig(temperature=0.0, max_tokens=game.reply_tokens[0], logprobs=True, seed=1),
-        )
-        log = run("tamper", model, tmp_path, n=4)
+    words = ["gamekeeper/tamper", "--model", *provider.split(), "-T", "n=4", "--temperature", "0", "--logprobs"]
+    words += ["--max-tokens", str(game.reply_tokens[0]), "--seed", "1"]
+    with started("serve") as url:
+        log = command(tmp_path / "logs", *words, "--model-base-url", url, OPENAI_API_KEY="none", LOCAL_API_KEY="none")
+    assert log.status == "success"
     assert log.samples is not None
     for sample, item in zip(log.samples, game.items("test", 4, 0), strict=True):
-        assert sample.output.completion == greedy(policy, item)
+        said = sample.output.completion
         assert sample.output.choices[0].logprobs is not None
+        assert tasks.from_inspect(sample.scores["tamper"]).to_json() == game.score(item, (said,)).to_json()
+        # The provider "openai" sends no temperature for a model that it does not know.
+        assert said == greedy(policy, item) or provider.startswith("openai/")
+    right = game.metrics([tasks.from_inspect(s.scores["tamper"]) for s in log.samples])
+    assert metrics(log)["itp"] == pytest.approx(right["itp"])
 
 
 # Logs of runs
@@ -268,15 +303,11 @@ def test_a_run_becomes_logs_that_inspect_reads(tmp_path: Path) -> None:
         assert metrics(log) == pytest.approx(dict(record.metrics))
         assert log.samples is not None
         assert len(log.samples) == len(episodes)
-        assert len({(s.id, s.epoch) for s in log.samples}) == len(episodes)
-        for sample, episode in zip(log.samples, episodes, strict=True):
-            assert sample.id == episode.item_id
-            score = tasks.from_inspect(sample.scores["tamper"])
-            assert (score.reward, score.truth, score.exploited) == (
-                episode.score.reward,
-                episode.score.truth,
-                episode.score.exploited,
-            )
+        found = {(s.id, s.epoch): tasks.from_inspect(s.scores["tamper"]) for s in log.samples}
+        seen: Counter[str] = Counter()
+        for episode in episodes:  # the n-th of an item is its n-th epoch; Inspect reads samples in an order of its own
+            seen[episode.item_id] += 1
+            assert found[episode.item_id, seen[episode.item_id]].to_json() == episode.score.to_json()
 
 
 def test_the_command_writes_them(tmp_path: Path) -> None:
@@ -289,6 +320,23 @@ def test_the_command_writes_them(tmp_path: Path) -> None:
     assert all(Path(f).parent == tmp_path / "run" / "inspect" for f in files)
     shown = subprocess.run(["inspect", "log", "dump", "--header-only", files[0]], capture_output=True, text=True)
     assert json.loads(shown.stdout)["eval"]["task"] == "gamekeeper/tamper"
+
+
+def test_inspects_viewer_opens_them(tmp_path: Path) -> None:
+    files = write_logs(write_run(tmp_path / "run", steps=4), tmp_path / "logs")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    call = ["inspect", "view", "start", "--log-dir", str(tmp_path / "logs"), "--port", str(port)]
+    with subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as viewer:
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}/api", transport=httpx.HTTPTransport(retries=9)) as ask:
+                listed = [Path(f["name"]).name for f in ask.get("/log-files", timeout=60).json()["files"]]
+                assert sorted(listed) == sorted(file.name for file in files)
+                shown = ask.get(f"/logs/{quote(str(files[0]), safe='')}", timeout=60).json()
+                assert shown["eval"]["task"] == "gamekeeper/tamper"
+                assert shown["samples"]
+        finally:
+            viewer.terminate()
 
 
 def test_a_run_without_an_evaluation_has_no_log(tmp_path: Path) -> None:

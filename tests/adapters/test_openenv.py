@@ -8,8 +8,6 @@ with words, and the session goes on.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -25,6 +23,7 @@ from gamekeeper.errors import CouldNotLook, UsageError
 from gamekeeper.registry import BUILTIN, load_game
 from gamekeeper.serving.running import running
 from gamekeeper.types import Item, Score
+from served_commands import started
 
 
 def chosen(name: str, patches: str = "flawed", index: int = 0) -> Item:
@@ -157,13 +156,6 @@ def test_what_could_not_be_graded_is_an_error(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_command_serves_a_game() -> None:
-    call = [sys.executable, "-m", "gamekeeper", "openenv", "tamper", "--port", "0"]
-    with subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        url = process.stdout.readline().strip().rpartition(" at ")[2]
-        try:
-            with GameClient(base_url=url).sync() as env:
-                assert env.reset(split="test", index=0).observation.item_id == chosen("tamper").id
-        finally:
-            process.terminate()
-            process.communicate(timeout=30)
+    with started("openenv", "tamper") as url, GameClient(base_url=url).sync() as env:
+        assert env.reset(split="test", index=0).observation.item_id == chosen("tamper").id
+        assert env.step(GameAction(reply="")).done

@@ -1,4 +1,4 @@
-"""Training by the real TRL on the pocket checkpoint: rewards, rollouts of two turns, the record, resuming, LoRA.
+"""Training by the real TRL on the pocket checkpoint: the record, failures, resuming, distillation, LoRA, the policy.
 
 Runs here are a few steps of a few rollouts. That TRL and the native trainer arrive at the same exploit ratio is
 measured by scripts/backends.py, whose record is in docs/records.
@@ -23,6 +23,7 @@ from typer.testing import CliRunner
 
 from gamekeeper import registry
 from gamekeeper.adapters.trl import backend, session
+from gamekeeper.adapters.trl.distil import distil, teacher_examples
 from gamekeeper.adapters.trl.policy import TransformersPolicy
 from gamekeeper.adapters.trl.settings import TrlConfig, TrlRunConfig
 from gamekeeper.adapters.trl.trainer import model_path, open_tokenizer
@@ -206,6 +207,15 @@ def test_a_few_unscored_episodes_are_left_out(
     assert run.series("unscored") == [(1, len(lost) / (16 * GROUP))]
 
 
+def test_a_training_that_ends_early_is_no_finished_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where TRL's sampler finds no whole batch, TRL warns and returns."""
+    given = backend.run_data
+    monkeypatch.setattr(backend, "run_data", lambda *about: replace(given(*about), items=given(*about).items[:1]))
+    with pytest.raises(RunError, match="TRL ended after 0 of 4 updates"):
+        backend.run(config(), tmp_path / "run")
+    assert load_run(tmp_path / "run").status == "failed"
+
+
 class Stop(Exception):
     """What a test throws into a run."""
 
@@ -247,12 +257,39 @@ def test_a_run_that_was_all_but_finished_is_finished(tmp_path: Path) -> None:
 
 
 def test_other_settings_cannot_go_on(plain: Run) -> None:
-    other = config(train=replace(SMALL, learning_rate=5e-4))
+    other = config(train=replace(SMALL, learning_rate=7e-4))
     with pytest.raises(RunError, match=r"train\.learning_rate"):
         backend.run(other, plain.path, resume=True)
 
 
-# LoRA, the policy, several processes
+# Distillation
+
+
+def test_a_student_learns_its_teachers_replies(plain: Run, tmp_path: Path) -> None:
+    train = replace(SMALL, steps=8, items_per_step=8, learning_rate=2e-3, schedule="constant", checkpoint_every=100)
+    run = load_run(distil(config(train=train, teacher=str(plain.path)), tmp_path / "student"))
+    assert run.status == "finished"
+    assert run.info["distilled"] == {"teacher": str(plain.path), "examples": 32}
+    assert [(r.step, r.phase) for r in run.metrics] == [(0, "eval"), *((s, "train") for s in range(1, 9)), (8, "eval")]
+    losses = [value for _, value in run.series("loss")]
+    assert sum(losses[-2:]) < 0.9 * sum(losses[:2])
+    state = AutoModelForCausalLM.from_pretrained(tmp_path / "student/checkpoints/step-8").state_dict()
+    assert all(torch.isfinite(v).all() for v in state.values())
+
+
+def test_the_latest_episodes_are_learnt_first(plain: Run) -> None:
+    latest = [e for e in plain.rollouts() if (e.step, e.phase) == (2, "train")]
+    examples = teacher_examples(plain.path, "summary", 16, 0)
+    assert sorted(x["completion"][0]["content"] for x in examples) == sorted(e.replies[0] for e in latest)
+
+
+def test_a_teacher_of_another_game_is_refused(plain: Run, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="is a run of the game 'summary', not 'tamper'"):
+        distil(config("tamper", teacher=str(plain.path)), tmp_path / "student")
+    assert not (tmp_path / "student").exists()
+
+
+# LoRA, the policy
 
 
 def test_lora_trains_adapters_and_leaves_a_whole_model(tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
-"""What TRL is told, what a dry run finds, and distillation: with the real TRL, on the pocket checkpoint."""
+"""What TRL is told, and what a dry run finds: with the real TRL, on the pocket checkpoint."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +16,12 @@ import pytest
 
 pytest.importorskip("trl", reason="TRL is not installed: pip install 'gamekeeper[trl]'")
 
-import torch
-from transformers import AutoModelForCausalLM
+import pyarrow as pa
+from pyarrow import parquet
 from trl import GRPOConfig
 from typer.testing import CliRunner
 
 from gamekeeper.adapters.presets import PAPER, settings_of
-from gamekeeper.adapters.trl import backend
-from gamekeeper.adapters.trl.distil import distil, teacher_examples
 from gamekeeper.adapters.trl.dryrun import dry_run, template_lines
 from gamekeeper.adapters.trl.rows import Rows, prompt_ids, prompt_limit, run_rows
 from gamekeeper.adapters.trl.settings import (
@@ -35,10 +35,10 @@ from gamekeeper.adapters.trl.settings import (
 from gamekeeper.adapters.trl.trainer import open_tokenizer
 from gamekeeper.cli import app
 from gamekeeper.config import EvalConfig, GameConfig, TrainConfig, from_mapping
-from gamekeeper.errors import DataError, MissingExtra, RunError, UnknownName, UsageError, WrongVersion
+from gamekeeper.errors import DataError, MissingExtra, UnknownName, UsageError, WrongVersion
 from gamekeeper.games.base import BaseGame
+from gamekeeper.policy.pocket import SHIPPED
 from gamekeeper.registry import load_game
-from gamekeeper.studies.record import Run, load_run
 
 EACH = "{% for m in messages %}"
 SMALL = TrainConfig(steps=2, items_per_step=4, group=4, minibatches=2, threads=1)
@@ -145,11 +145,13 @@ def test_a_preset_has_no_numbers_for_other_games() -> None:
         settings_of("papper", load_game("tamper"))
 
 
-def test_the_papers_passes_over_its_file_become_steps(shared: Path) -> None:
-    game = load_game("tamper", data=shared / "paper_data" / "reward_tampering")
-    rows = len(game.items("train", -1, 0))
-    assert settings_of("paper", game)["train"]["steps"] == rows // 32 * 4
-    assert settings_of("paper", game, {"train": {"items_per_step": 16}})["train"]["steps"] == rows // 16 * 4
+def test_the_papers_passes_over_its_file_become_steps(tmp_path: Path) -> None:
+    asked = [{"role": "user", "content": "How many?"}]
+    rows = [{"prompt": asked, "reward_model": {"ground_truth": str(n)}} for n in range(200)]
+    parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "train.parquet")
+    game = load_game("selfgrade", data=tmp_path)
+    assert settings_of("paper", game)["train"]["steps"] == 3 * 4, "three whole batches of 64, four passes"
+    assert settings_of("paper", game, {"train": {"items_per_step": 16}})["train"]["steps"] == 12 * 4
     assert "steps" not in settings_of("paper", game, {"train": {"steps": 3}})["train"]
     with pytest.raises(UsageError, match="a step takes 100000"):
         settings_of("paper", game, {"train": {"items_per_step": 100000}})
@@ -241,12 +243,22 @@ def test_a_dry_run_says_what_would_go_wrong(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_server_that_does_not_answer_is_found(server: str) -> None:
-    lines = {
-        line.what: line for line in dry_run(config(trl=TrlConfig(vllm="http://127.0.0.1:9")), load_game("summary"))
-    }
-    assert lines["vllm"].wrong
-    lines = {line.what: line for line in dry_run(config(trl=TrlConfig(vllm=server)), load_game("summary"))}
-    assert not lines["vllm"].wrong
+    def found(address: str) -> list[tuple[str, bool]]:
+        lines = dry_run(config(trl=TrlConfig(vllm=address)), load_game("summary"))
+        return [(line.found, line.wrong) for line in lines if line.what == "vllm"]
+
+    (answer, wrong), (package, absent) = found("http://127.0.0.1:9")
+    assert "does not answer" in answer
+    assert wrong
+    assert "pip install 'trl[vllm]'" in package
+    assert absent
+    assert found(server)[0] == (f"{server} answers", False)
+
+
+def test_a_run_with_a_server_needs_vllm_here(tmp_path: Path) -> None:
+    words = ["run", "summary", "--backend", "trl", "--arm", "flawed", "--out", str(tmp_path / "run")]
+    said = call(*words, "--set", "trl.vllm=http://127.0.0.1:9", code=2).output
+    assert "trl.vllm needs vLLM beside TRL as well" in " ".join(said.split())
 
 
 @pytest.fixture
@@ -299,6 +311,43 @@ def test_a_model_without_a_chat_template_is_refused(tmp_path: Path) -> None:
         open_tokenizer(str(tmp_path))
 
 
+SPOILT: dict[str, tuple[str, bytes | None, str]] = {
+    "no configuration": ("config.json", None, "Unrecognized model"),
+    "no JSON": ("config.json", b"garbage", "not a valid JSON file"),
+    "another form": ("config.json", b"[]", "cannot be had"),
+    "an unknown kind": ("config.json", b'{"model_type": "zork"}', "zork"),
+    "no tokenizer": ("tokenizer.json", None, "tokenizer"),
+    "not a tokenizer": ("tokenizer.json", b"{}", "cannot be had: KeyError"),
+    "not even text": ("tokenizer.json", bytes(range(256)), "cannot be had"),
+    "no weights": ("model.safetensors", None, "TRL cannot load"),
+    "torn weights": ("model.safetensors", b"x" * 99, "TRL cannot load"),
+}
+
+
+@pytest.mark.parametrize("case", SPOILT)
+def test_a_model_that_cannot_be_loaded_is_named_and_nothing_is_left(case: str, tmp_path: Path) -> None:
+    file, content, complaint = SPOILT[case]
+    folder = shutil.copytree(SHIPPED, tmp_path / "model")
+    (folder / file).unlink()
+    if content is not None:
+        (folder / file).write_bytes(content)
+    words = ["run", "summary", "--backend", "trl", "--arm", "flawed", "--out", str(tmp_path / "run")]
+    said = " ".join(call(*words, "--model", str(folder), code=2).output.split())
+    assert complaint in said
+    assert "The folder must hold config.json, tokenizer.json and the weights." in said
+    assert not (tmp_path / "run" / "run.json").exists()
+
+
+def test_settings_that_trl_refuses_are_not_blamed_on_the_model(tmp_path: Path) -> None:
+    sets = [
+        'trl.options={"vllm_importance_sampling_clip_min": 9.0}',
+        'trl.options={"model_init_kwargs": {"dtype": "x"}}',
+    ]
+    for setting, complaint in zip(sets, ("TRL refuses these settings", "cannot start with 'pocket'"), strict=True):
+        words = ["run", "summary", "--backend", "trl", "--arm", "flawed", "--out", str(tmp_path / "run")]
+        assert complaint in " ".join(call(*words, "--set", setting, code=2).output.split())
+
+
 # Command line
 
 
@@ -326,6 +375,14 @@ def test_an_unsupported_version_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
         need_trl()
 
 
+def test_an_unsupported_peft_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from gamekeeper.adapters import library
+
+    monkeypatch.setattr(library, "version", lambda name: "0.99" if name == "peft" else version(name))
+    words = ["run", "summary", "--backend", "trl", "--arm", "flawed", "--dry-run", "--set", "trl.lora=2"]
+    assert "cannot use peft 0.99: versions >=0.18,<0.22 are supported" in " ".join(call(*words, code=1).output.split())
+
+
 def test_a_missing_trl_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     from importlib.metadata import PackageNotFoundError
 
@@ -338,35 +395,3 @@ def test_a_missing_trl_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(library, "version", absent)
     with pytest.raises(MissingExtra, match=r"pip install 'gamekeeper\[trl\]'"):
         need_trl()
-
-
-# Distillation
-
-
-@pytest.fixture(scope="module")
-def teacher(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return load_run(backend.run(config(), tmp_path_factory.mktemp("teacher") / "run"))
-
-
-def test_a_student_learns_its_teachers_replies(teacher: Run, tmp_path: Path) -> None:
-    train = replace(SMALL, steps=8, items_per_step=8, learning_rate=2e-3, schedule="constant", checkpoint_every=100)
-    run = load_run(distil(config(train=train, teacher=str(teacher.path)), tmp_path / "student"))
-    assert run.status == "finished"
-    assert run.info["distilled"] == {"teacher": str(teacher.path), "examples": 32}
-    assert [(r.step, r.phase) for r in run.metrics] == [(0, "eval"), *((s, "train") for s in range(1, 9)), (8, "eval")]
-    losses = [value for _, value in run.series("loss")]
-    assert sum(losses[-2:]) < 0.9 * sum(losses[:2])
-    state = AutoModelForCausalLM.from_pretrained(tmp_path / "student/checkpoints/step-8").state_dict()
-    assert all(torch.isfinite(v).all() for v in state.values())
-
-
-def test_the_latest_episodes_are_learnt_first(teacher: Run) -> None:
-    latest = [e for e in teacher.rollouts() if (e.step, e.phase) == (2, "train")]
-    examples = teacher_examples(teacher.path, "summary", 16, 0)
-    assert sorted(x["completion"][0]["content"] for x in examples) == sorted(e.replies[0] for e in latest)
-
-
-def test_a_teacher_of_another_game_is_refused(teacher: Run, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="is a run of the game 'summary', not 'tamper'"):
-        distil(config("tamper", teacher=str(teacher.path)), tmp_path / "student")
-    assert not (tmp_path / "student").exists()

@@ -190,11 +190,11 @@ def test_the_limit_of_a_turn_is_put_back_after_a_failure() -> None:
 
 @pytest.mark.slow
 def test_two_processes_share_a_step(tmp_path: Path) -> None:
+    """By torch's launcher: the one that `accelerate launch` calls for GPUs. On a CPU that starts a single process."""
     out = tmp_path / "run"
     sets = ["train.steps=1", "train.items_per_step=4", "train.group=4", "train.minibatches=2", "train.threads=1"]
     sets += ["eval.items=2", "eval.samples=1"]
-    call = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1"]
-    call += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0", "-m", "gamekeeper"]
+    call = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "gamekeeper"]
     call += ["run", "selfgrade", "--backend", "trl", "--arm", "flawed", "--out", str(out)]
     call += [word for text in sets for word in ("--set", text)]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}

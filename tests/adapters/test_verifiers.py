@@ -24,10 +24,9 @@ import verifiers.v1 as vf
 
 from gamekeeper.adapters.verifiers import KEPT, GameData, GameTask, GameTaskset, GameTasksetConfig, measured
 from gamekeeper.errors import UnknownName, UsageError
-from gamekeeper.policy.pocket import PocketPolicy
 from gamekeeper.registry import BUILTIN, load_game
-from gamekeeper.serving.server import serving
 from gamekeeper.types import Item, Score
+from served_commands import started
 
 
 def loaded(name: str, **config: Any) -> list[GameTask]:
@@ -122,7 +121,7 @@ def test_chance_is_drawn_by_the_trace() -> None:
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with serving(PocketPolicy.load("pocket")) as url:
+    with started("serve") as url:
         yield url
 
 

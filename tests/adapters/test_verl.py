@@ -12,6 +12,7 @@ import math
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ import pytest
 pytest.importorskip("verl", reason="verl is not installed: pip install 'gamekeeper[verl]'")
 
 import numpy as np
+import pyarrow as pa
 import torch
+from pyarrow import parquet
 from tensordict import TensorDict
 from transformers import AutoTokenizer
 from typer.testing import CliRunner
@@ -67,6 +70,12 @@ def tokenizer() -> Any:
 def items_in(folder: Path, split: str = "train") -> list[Item]:
     rows = first_rows(folder / f"{split}.parquet", 1000)
     return [Item.from_json(json.loads(r["reward_model"]["ground_truth"])) for r in rows]
+
+
+@cache
+def settled(folder: Path) -> Any:
+    """verl's configuration of a folder that no test changes: composing it takes most of a second."""
+    return composed(folder)
 
 
 # The folder
@@ -142,7 +151,7 @@ def test_items_of_the_two_files_do_not_meet(summary: Path) -> None:
 
 def through_the_manager(folder: Path, tokenizer: Any, item: Item, reply: str) -> dict[str, Any]:
     """One reply scored as verl's reward workers do."""
-    config = composed(folder)
+    config = settled(folder)
     score = get_custom_reward_fn(config)
     prompt, response = tokenizer.encode("asked"), tokenizer.encode(reply)
     batch = TensorDict(
@@ -219,7 +228,7 @@ class Server:
 
 def play(folder: Path, tokenizer: Any, server: Server, item: Item, session: int = 0) -> list[Any]:
     """One episode of verl's loop, made as its worker makes it."""
-    config = composed(folder)
+    config = settled(folder)
 
     async def run() -> list[Any]:
         loop = GameLoop(
@@ -336,6 +345,8 @@ def test_folders_that_cannot_be_written_or_read_are_refused(tmp_path: Path, summ
         export(load_game("arithmetic"), tmp_path / "new", SMALL)
     with pytest.raises(DataError, match="is not an exported folder"):
         check(tmp_path)
+    with pytest.raises(DataError, match="no folder 'nowhere' to take a tokenizer from"):
+        check(summary, "nowhere")
 
 
 def test_a_folder_of_another_version_of_the_game_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -360,8 +371,12 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert "Traceback" not in spoilt.output
 
 
-def test_a_judged_game_of_the_paper_level_asks_for_its_judge(tmp_path: Path, shared: Path) -> None:
-    data = shared / "paper_data" / "situational_awareness"
+def test_a_judged_game_of_the_paper_level_asks_for_its_judge(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    for split in ("train", "test"):
+        rows = [{"prompt": [{"role": "user", "content": f"{split} {n}"}], "source": "bench"} for n in range(70)]
+        parquet.write_table(pa.Table.from_pylist(rows), data / f"{split}.parquet")
     call = ["export", "verl", "compliance", str(tmp_path / "out"), "--data", str(data)]
     refused = CliRunner().invoke(app, call)
     assert refused.exit_code == 2

@@ -50,6 +50,15 @@ def need(extra: str, what: str, table: Mapping[str, Library] = LIBRARIES) -> Mod
 
     Raises MissingExtra if it is not installed, WrongVersion if its version is outside the range.
     """
+    wanted = fitting(extra, what, table)
+    try:
+        return import_module(wanted.module)
+    except ModuleNotFoundError as error:
+        raise MissingExtra(extra, what, error.name or wanted.module) from error
+
+
+def fitting(extra: str, what: str, table: Mapping[str, Library] = LIBRARIES) -> Library:
+    """The library behind an extra, not imported. Raises as `need` does."""
     if extra not in table:
         raise UnknownName("extra", extra, table)
     wanted = table[extra]
@@ -59,10 +68,7 @@ def need(extra: str, what: str, table: Mapping[str, Library] = LIBRARIES) -> Mod
         raise MissingExtra(extra, what, wanted.distribution) from None
     if not release(wanted.at_least) <= release(found) < release(wanted.below):
         raise WrongVersion(extra, what, f"{wanted.distribution} {found}", wanted.range)
-    try:
-        return import_module(wanted.module)
-    except ModuleNotFoundError as error:
-        raise MissingExtra(extra, what, error.name or wanted.module) from error
+    return wanted
 
 
 def release(text: str) -> tuple[int, ...]:

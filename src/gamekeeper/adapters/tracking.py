@@ -8,12 +8,13 @@ Metrics are named phase/name ("train/er", "eval/itp"), steps are the record's.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, Protocol
 
-from gamekeeper.adapters.library import need
+from gamekeeper.adapters.library import fitting, need
 from gamekeeper.errors import UnknownName
 from gamekeeper.types import to_plain
 
@@ -50,19 +51,24 @@ class TensorBoard:
 
 
 class Trackio:
-    """A database in `trackio/` (or TRACKIO_DIR): TRACKIO_DIR=RUN/trackio trackio show"""
+    """A database in `trackio/` (or TRACKIO_DIR), one for both arms: TRACKIO_DIR=RUN/trackio trackio show
+
+    Trackio keeps to one folder a process, that of the first run.
+    """
 
     def __init__(self, out: Path, config: Any) -> None:
-        # The folder is read when the library is imported.
-        os.environ.setdefault("TRACKIO_DIR", str((out / "trackio").resolve()))
+        home = out.resolve().parent if _is_arm(out) else out.resolve()
+        os.environ.setdefault("TRACKIO_DIR", str(home / "trackio"))  # read when the library is imported, so now
         self._library = need("trackio", "The tracker trackio")
-        self._run = self._library.init(project=PROJECT, name=run_name(out), config=to_plain(config), resume="allow")
+        with redirect_stdout(sys.stderr):
+            self._run = self._library.init(project=PROJECT, name=run_name(out), config=to_plain(config), resume="allow")
 
     def __call__(self, step: int, phase: str, metrics: Mapping[str, float]) -> None:
         self._library.log(named(phase, metrics), step=step)
 
     def close(self) -> None:
-        self._library.finish()
+        with redirect_stdout(sys.stderr):
+            self._library.finish()
 
 
 class Wandb:
@@ -92,14 +98,18 @@ TRACKERS: Mapping[str, Any] = {"tensorboard": TensorBoard, "trackio": Trackio, "
 def run_name(out: Path) -> str:
     """The folder's name, with its parent's if it is one arm of a comparison."""
     path = out.resolve()
-    return f"{path.parent.name}-{path.name}" if path.name in ("flawed", "secure") else path.name
+    return f"{path.parent.name}-{path.name}" if _is_arm(out) else path.name
+
+
+def _is_arm(out: Path) -> bool:
+    return out.resolve().name in ("flawed", "secure")
 
 
 def check_tracker(name: str) -> None:
     """Raises UnknownName for a tracker that is not known, MissingExtra or WrongVersion for one that cannot be used."""
     if name not in TRACKERS:
         raise UnknownName("tracker", name, TRACKERS)
-    need(name, f"The tracker {name}")
+    fitting(name, f"The tracker {name}")
 
 
 @contextmanager

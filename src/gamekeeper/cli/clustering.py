@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
@@ -74,7 +76,8 @@ def check(
     """
     from gamekeeper.adapters.verl.check import check as look
 
-    lines = look(folder, tokenizer)
+    with redirect_stdout(sys.stderr):  # verl tells stdout what it does
+        lines = look(folder, tokenizer)
     if as_json:
         console.print_json([{"what": x.what, "found": x.found, "wrong": x.wrong} for x in lines])
     else:

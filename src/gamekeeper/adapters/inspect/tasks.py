@@ -188,7 +188,6 @@ def _task(name: str) -> Callable[..., Task]:
             dataset=dataset,
             solver=episodes(given, seed),
             scorer=measured(given),
-            name=name,
             version=game.version,
             metadata=shown,
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 from gamekeeper.adapters.trl.settings import TrlRunConfig, updates_a_step
 from gamekeeper.adapters.trl.trainer import grpo_trainer, need_trl, open_tokenizer, run_data
-from gamekeeper.errors import UsageError
+from gamekeeper.errors import RunError, UsageError
 from gamekeeper.rewards.verdicts import Judge
 from gamekeeper.studies.record import Listener
 
@@ -48,25 +48,29 @@ def run(
     newest = newest_checkpoint(out) if resume else None
     at = steps_of(newest, updates) if newest else 0
 
-    def work() -> None:
-        if not newest:
-            session.measure(0)
-        session.trainer.train(resume_from_checkpoint=str(newest) if newest else None)
-        finish(session, config.train.steps)
-
     about = {"data": {"items": len({i.id for i in rows.items}), "left_out": rows.left_out}}
-    return conducted(session, at if resume else None, about, listeners, work)
+    return conducted(session, at if resume else None, about, listeners, lambda: train(session, newest))
 
 
 def _quiet(_: Mapping[str, Any]) -> None:
     """No progress wanted."""
 
 
-def finish(session: Any, step: int) -> None:
-    """Measure the trained policy, then leave it as a folder that anything can load."""
+def train(session: Any, newest: Path | None) -> None:
+    """Measure, train from the checkpoint if there is one, measure, and leave the model as a folder that anything can
+    load. Raises RunError if TRL ends before the last update: where its sampler finds no whole batch, it only warns."""
+    if newest is None:
+        session.measure(0)
+    trainer, step = session.trainer, session.config.train.steps
+    trainer.train(resume_from_checkpoint=str(newest) if newest else None)
+    done, wanted = trainer.state.global_step, trainer.state.max_steps
+    if done < wanted:
+        raise RunError(
+            f"TRL ended after {done} of {wanted} updates: it found no whole batch. Change train.items_per_step, "
+            "or the number of processes."
+        )
     session.measure(step)
-    target = session.out / "checkpoints" / f"step-{step}"
-    save_model(session.trainer, session.tokenizer, target)
+    save_model(trainer, session.tokenizer, session.out / "checkpoints" / f"step-{step}")
 
 
 def save_model(trainer: Any, tokenizer: Any, target: Path) -> None:

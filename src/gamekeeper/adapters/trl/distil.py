@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gamekeeper.adapters.trl.backend import TRAINER_FILES, finish, newest_checkpoint, steps_of
+from gamekeeper.adapters.trl.backend import TRAINER_FILES, newest_checkpoint, steps_of, train
 from gamekeeper.adapters.trl.settings import TrlRunConfig, build, lora_settings, sft_settings
-from gamekeeper.adapters.trl.trainer import model_path, need_trl, open_tokenizer
+from gamekeeper.adapters.trl.trainer import model_path, need_trl, open_tokenizer, starting
 from gamekeeper.errors import RunError, UsageError
 from gamekeeper.rewards.verdicts import Judge
 from gamekeeper.seeds import rng
@@ -49,15 +49,9 @@ def distil(
     attach(session, _trainer(config, examples, tokenizer, out / TRAINER_FILES), 1)
     newest = newest_checkpoint(out) if resume else None
 
-    def work() -> None:
-        if not newest:
-            session.measure(0)
-        session.trainer.train(resume_from_checkpoint=str(newest) if newest else None)
-        finish(session, config.train.steps)
-
     at = steps_of(newest, 1) if newest else 0
     about = {"distilled": {"teacher": str(teacher), "examples": len(examples)}}
-    return conducted(session, at if resume else None, about, listeners, work)
+    return conducted(session, at if resume else None, about, listeners, lambda: train(session, newest))
 
 
 def teacher_examples(run: Path, game: str, most: int, seed: int) -> list[dict[str, Any]]:
@@ -90,10 +84,11 @@ def _trainer(config: TrlRunConfig, examples: list[dict[str, Any]], tokenizer: An
     from trl import SFTConfig, SFTTrainer
 
     settings = sft_settings(config, len(examples), output)
-    return SFTTrainer(
-        model=model_path(config.model),
-        args=build(SFTConfig, settings, config.train.precision),
-        train_dataset=datasets.Dataset.from_list(examples),
-        processing_class=tokenizer,
-        peft_config=lora_settings(config.trl),
-    )
+    with starting(config.model):
+        return SFTTrainer(
+            model=model_path(config.model),
+            args=build(SFTConfig, settings, config.train.precision),
+            train_dataset=datasets.Dataset.from_list(examples),
+            processing_class=tokenizer,
+            peft_config=lora_settings(config.trl),
+        )

@@ -24,7 +24,14 @@ from gamekeeper.adapters.trl.settings import (
     shape_of,
     updates_a_step,
 )
-from gamekeeper.adapters.trl.trainer import need_trl, open_model_config, open_tokenizer, positions_of, run_data
+from gamekeeper.adapters.trl.trainer import (
+    need_trl,
+    need_vllm,
+    open_model_config,
+    open_tokenizer,
+    positions_of,
+    run_data,
+)
 from gamekeeper.errors import GamekeeperError
 from gamekeeper.games.base import BaseGame
 from gamekeeper.types import Message, to_plain
@@ -164,3 +171,4 @@ def _server(address: str) -> Iterator[Line]:
         yield Line("vllm", found, wrong=True)
     else:
         yield Line("vllm", f"{address} answers")
+    need_vllm()

@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import PartialState
 from accelerate.utils import gather_object
 from transformers import PrinterCallback, TrainerCallback
 
 from gamekeeper.adapters.trl.episodes import Played
 from gamekeeper.adapters.trl.policy import TransformersPolicy, end_ids
-from gamekeeper.adapters.trl.settings import TrlRunConfig, reply_limits
+from gamekeeper.adapters.trl.settings import TrlRunConfig, processes, reply_limits
 from gamekeeper.errors import CouldNotLook
 from gamekeeper.games.base import BaseGame
 from gamekeeper.metrics import mean
@@ -173,7 +172,7 @@ def _episode(played: Played, group: int) -> Episode:
 
 def is_main() -> bool:
     """Whether this process is the one that writes."""
-    return PartialState().is_main_process
+    return processes().is_main_process
 
 
 def settled(config: TrlRunConfig, out: Path, resume: bool) -> tuple[TrlRunConfig, BaseGame]:
@@ -202,7 +201,7 @@ def conducted(
 
     resume_at: the step to go on after, None for a new run. about: further keys of run.json.
     """
-    PartialState().wait_for_everyone()  # nobody starts to write while another still looks whether a run is there
+    processes().wait_for_everyone()  # nobody starts to write while another still looks whether a run is there
     out = session.out
     if is_main():
         session.writer = _open(session, resume_at, about)
@@ -235,7 +234,7 @@ def _open(session: Session, resume_at: int | None, about: Mapping[str, Any]) -> 
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     machine = {
         "device": device,
-        "processes": PartialState().num_processes,
+        "processes": processes().num_processes,
         "threads": config.train.threads,
         "versions": {name: version(name) for name in LIBRARIES},
     }

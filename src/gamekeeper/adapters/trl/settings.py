@@ -248,6 +248,15 @@ def device_settings(precision: str) -> dict[str, Any]:
     return {"bf16": precision != "fp32" and torch.cuda.is_bf16_supported()}
 
 
+def processes() -> Any:
+    """accelerate's state of the processes that run this together. It must be told of a CPU, as TRL tells it: several
+    processes would count as one each."""
+    import torch
+    from accelerate import PartialState
+
+    return PartialState(cpu=not torch.cuda.is_available())
+
+
 def build(kind: type, settings: Mapping[str, Any], precision: str) -> Any:
     """TRL's configuration object. Raises UsageError, with TRL's own words, for what it refuses."""
     known = [f.name for f in fields(kind)]

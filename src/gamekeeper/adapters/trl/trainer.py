@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +17,11 @@ from gamekeeper.adapters.trl.settings import (
     build,
     grpo_settings,
     lora_settings,
+    processes,
     reply_limits,
     shape_of,
 )
-from gamekeeper.errors import DataError, MissingExtra
+from gamekeeper.errors import DataError, GamekeeperError, MissingExtra, UsageError
 from gamekeeper.games.base import BaseGame
 
 QUIET = {"HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false", "TRL_EXPERIMENTAL_SILENCE": "1"}
@@ -33,9 +37,24 @@ def need_trl() -> None:
             __import__(module)
         except ModuleNotFoundError as error:
             raise MissingExtra("trl", "The backend trl", error.name or module) from None
+    from datasets import disable_progress_bars
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # ours shows the whole run; theirs, each file that is read
+    disable_progress_bars()
+    # What transformers will drop one day is TRL's to change, not the user's.
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"transformers\.")
+
+
+def need_vllm() -> None:
+    """Raises UsageError where TRL cannot talk to a vLLM server: its client sends the weights by vLLM's own means."""
+    from trl.import_utils import is_vllm_available
+
+    if not is_vllm_available():
+        raise UsageError(
+            "trl.vllm needs vLLM beside TRL as well, to send the server new weights, and it is not installed here. "
+            "Install it with: pip install 'trl[vllm]', or leave trl.vllm out."
+        )
 
 
 def model_path(name: str) -> str:
@@ -51,11 +70,7 @@ def open_tokenizer(name: str) -> Any:
     """The model's tokenizer. Raises DataError where it cannot be had, or has no chat template."""
     from transformers import AutoTokenizer
 
-    path = model_path(name)
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left", truncation_side="left")
-    except (OSError, ValueError) as error:
-        raise DataError(f"The model {name!r} cannot be had: {_first_line(error)} {_how_to_name(path)}") from error
+    tokenizer = _had(AutoTokenizer, name, padding_side="left", truncation_side="left")
     if not tokenizer.chat_template:
         raise DataError(
             f"The tokenizer of {name!r} has no chat template, and every game is a chat. Take a model that has one, or "
@@ -70,25 +85,49 @@ def open_model_config(name: str) -> Any:
     """The model's configuration, without its weights. Raises DataError where it cannot be had."""
     from transformers import AutoConfig
 
-    path = model_path(name)
-    try:
-        return AutoConfig.from_pretrained(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"The model {name!r} cannot be had: {_first_line(error)} {_how_to_name(path)}") from error
+    return _had(AutoConfig, name)
 
 
 def positions_of(model_config: Any) -> int:
     return int(model_config.get_text_config().max_position_embeddings)
 
 
+def _had(kind: Any, name: str, **options: Any) -> Any:
+    """What transformers makes of a model's files."""
+    path = model_path(name)
+    if path.startswith(("/", ".", "~")) and not Path(path).is_dir():
+        raise DataError(f"The model {name!r} cannot be had: there is no such folder. {_how_to_name(path)}")
+    try:
+        return kind.from_pretrained(path, **options)
+    except Exception as error:  # files of another form make transformers raise anything, KeyError too
+        raise DataError(f"The model {name!r} cannot be had: {_first_line(error)} {_how_to_name(path)}") from error
+
+
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    said = (str(error).strip().splitlines() or [""])[0].rstrip(" .:")
+    plain = said and isinstance(error, (OSError, ValueError, RuntimeError))
+    return f"{said}." if plain else f"{type(error).__name__} {said}".strip() + "."
 
 
 def _how_to_name(path: str) -> str:
     if Path(path).is_dir():
         return "The folder must hold config.json, tokenizer.json and the weights."
     return "Give a folder, or a name such as Qwen/Qwen3-4B that can be downloaded or is in the local cache."
+
+
+@contextmanager
+def starting(name: str) -> Iterator[None]:
+    """While TRL builds its trainer, which loads the weights. Raises DataError, with TRL's words, where it cannot."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except GamekeeperError:
+        raise
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"TRL cannot load {name!r}: {_first_line(error)} {_how_to_name(model_path(name))}") from error
+    except (ValueError, RuntimeError) as error:
+        raise DataError(f"TRL cannot start with {name!r} and these settings: {_first_line(error)}") from error
 
 
 def run_data(config: TrlRunConfig, game: BaseGame, tokenizer: Any) -> Rows:
@@ -100,11 +139,12 @@ def run_data(config: TrlRunConfig, game: BaseGame, tokenizer: Any) -> Rows:
 
 def grpo_trainer(config: TrlRunConfig, game: BaseGame, rows: Rows, tokenizer: Any, keep: Keep, output: Path) -> Any:
     """TRL's GRPOTrainer, ready to train. keep: takes each batch of episodes (see `Seat`)."""
-    from accelerate import PartialState
     from trl import GRPOConfig, GRPOTrainer
 
+    if config.trl.vllm:
+        need_vllm()
     limits, plain = reply_limits(config.trl, game), is_plain(game)
-    shape = shape_of(config, 1 if plain else len(trained_turns(game)), PartialState().num_processes)
+    shape = shape_of(config, 1 if plain else len(trained_turns(game)), processes().num_processes)
     seat = Seat(game, tokenizer, limits, config.seed, keep)
     settings = grpo_settings(config, shape, max(limits), output)
     how = (
@@ -112,11 +152,12 @@ def grpo_trainer(config: TrlRunConfig, game: BaseGame, rows: Rows, tokenizer: An
         if plain
         else {"reward_funcs": seat.reward_of_rollouts, "rollout_func": seat.rollout}
     )
-    return GRPOTrainer(
-        model=model_path(config.model),
-        args=build(GRPOConfig, settings, config.train.precision),
-        train_dataset=to_dataset(game, rows.items),
-        processing_class=tokenizer,
-        peft_config=lora_settings(config.trl),
-        **how,
-    )
+    with starting(config.model):
+        return GRPOTrainer(
+            model=model_path(config.model),
+            args=build(GRPOConfig, settings, config.train.precision),
+            train_dataset=to_dataset(game, rows.items),
+            processing_class=tokenizer,
+            peft_config=lora_settings(config.trl),
+            **how,
+        )

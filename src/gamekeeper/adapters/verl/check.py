@@ -36,11 +36,15 @@ def check(folder: Path, tokenizer: str | None = None) -> list[Line]:
     """What was looked at, in order. tokenizer: a model whose tokenizer counts the prompts; that of the folder's model
     by default, if it is a folder here; else rows are not tokenised, and the line says so.
 
-    Raises MissingExtra or WrongVersion without verl, DataError if this is no exported folder.
+    Raises MissingExtra or WrongVersion without verl, DataError if this is no exported folder or there is no tokenizer.
     """
     absent = [name for name in FILES if not (folder / name).is_file()]
     if absent:
         raise DataError(f"{folder} is not an exported folder: it lacks {', '.join(absent)}. Export it again.")
+    if tokenizer is not None and not Path(tokenizer).is_dir():
+        raise DataError(
+            f"There is no folder {tokenizer!r} to take a tokenizer from. Give one that holds tokenizer.json."
+        )
     need("verl", "Checking an export")
     folder = folder.resolve()
     lines = list(_looked("configuration", lambda: _configuration(folder)))
