@@ -39,7 +39,7 @@ FLAWS = {
     "selfgrade": "incentive/under-audited",
     "compliance": "context/conditional-pay",
     "summary": "proxy/copy",
-    "tamper": "format/state-edit",
+    "tamper": "state/edit",
 }
 
 
