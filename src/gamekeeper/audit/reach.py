@@ -23,6 +23,7 @@ from gamekeeper.audit.target import Call, Target
 
 _PROBED = 3
 _FULL, _HALF = 0.99, 0.5
+_HUNG, _PATIENCE = "timeout", 3
 _NEEDS = (
     "Supply replies that you know to be right as the column `good` of --examples (and wrong ones as `bad`), "
     "or say by --bind which argument is the reply and which the answer."
@@ -92,7 +93,7 @@ def survey(target: Target, examples: Sequence[Example], mined: Mined, seed: int)
         for trial in _trials(target, examples, answers, probed, mined, number):
             errors += [trial.error] if trial.error else []
             best = _better(best, trial)
-        if best is not None and best.tells:
+        if (best is not None and best.tells) or errors.count(_HUNG) >= _PATIENCE:
             break
     return _surveyed(target, examples, answers, mined, seed, best, errors)
 
@@ -137,6 +138,10 @@ def _trials(
         shapes += carriers(mined, examples[probed[0]].prompt)
         for shape in shapes:
             calls += [(i, turns) for i in probed for turns in _pair(examples, answers, i, shape)]
+    if (
+        calls and target.grade(calls[2 * len(probed) :][:1])[0].end == _HUNG
+    ):  # a right reply: others may be slow by design
+        return [_Trial(way, None, [], [], [], _HUNG)]
     first = target.grade(calls[: 2 * len(probed) + 2])
     if all(p.error or p.end for p in first):
         return [_Trial(way, None, [], [], [], first[0].error or first[0].end)]

@@ -217,7 +217,7 @@ def _write(report: Report, telling: Telling) -> None:
             path.write_text(text(), encoding="utf-8")
         except OSError as error:
             raise DataError(
-                f"{str(path)!r} cannot be written: {error.strerror}. Give a path in a folder that exists."
+                f"{str(path)!r} cannot be written: {error.strerror}. Give a path that can be, on a disk with space."
             ) from None
 
 
