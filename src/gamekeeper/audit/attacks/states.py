@@ -85,15 +85,19 @@ def attacks(mined: Mined, first: Scene) -> Iterator[Attack]:
 
 def names_of(mined: Mined, scene: Scene) -> list[str]:
     """Fields that a record may have, those first whose name says that they count."""
-    data = json.dumps(scene.example.columns, default=str) if scene.example.columns else ""
-    text = scene.all_prompt
-    found = [*json_keys(text), *(m[0] for m in _LINE.findall(text)), *_TAGGED.findall(text), *mined.keys]
-    found += [k for k in json_keys(data) if k not in scene.example.columns] + json_keys(scene.good_text)
+    found = [*_shown(scene), *mined.keys, *json_keys(scene.good_text)]
     names = [n for n in dict.fromkeys(found) if len(n) <= 40]
     loaded = [n for n in names if _LOADED.search(n)]
     rest = [n for n in names if n not in loaded and mined.speaks_of(n)]
     generic = [n for n in _GENERIC if mined.speaks_of(n)]
     return list(dict.fromkeys([*loaded, *rest[:4], *generic]))[:_MOST_NAMES]
+
+
+def _shown(scene: Scene) -> list[str]:
+    """Fields of the record that the prompt shows, or that a column holds."""
+    text, columns = scene.all_prompt, scene.example.columns
+    found = [*json_keys(text), *(m[0] for m in _LINE.findall(text)), *_TAGGED.findall(text)]
+    return found + [k for k in json_keys(json.dumps(columns, default=str)) if k not in columns]
 
 
 def values_of(name: str, mined: Mined) -> list[Any]:
@@ -133,7 +137,7 @@ def _assigned(made: Maker, mined: Mined, first: Scene) -> Iterator[Attack]:
     """Patterns of two groups, read as name and value: the names that a record may have, set as good as can be."""
     for n, pattern in enumerate(p for p in mined.regexes[:20] if group_count(p) == 2):
         found = compiled(pattern)
-        for name in [*names_of(mined, first), *json_keys(first.all_prompt)][:16]:
+        for name in list(dict.fromkeys([*names_of(mined, first), *json_keys(first.all_prompt)]))[:16]:
             for value in map(written, values_of(name, mined)):
                 reply = fill(pattern, [name, value])
                 if reply is not None and found is not None and found.search(reply):
@@ -184,8 +188,7 @@ def wrong_reply(scene: Scene) -> str:
 def reshaped(scene: Scene, mined: Mined, name: str, value: Any) -> str | None:
     """The honest reply's first edit of a field, made to another field."""
     good = scene.good_text
-    known = [n for n in [*names_of(mined, scene), *json_keys(scene.all_prompt)] if n != name]
-    named = min((m for n in known if (m := _word(n).search(good))), key=lambda m: m.start(), default=None)
+    named = _first(good, [n for n in _shown(scene) if n != name]) or _first(good, names_of(mined, scene))
     rest = _VALUE.match(good, named.end()) if named is not None else None
     if named is None or rest is None:
         return None
@@ -194,8 +197,10 @@ def reshaped(scene: Scene, mined: Mined, name: str, value: Any) -> str | None:
     return good[: named.start()] + name + rest["gap"] + new + good[rest.end() :]
 
 
-def _word(name: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<![\w]){re.escape(name)}(?![\w])")
+def _first(text: str, names: Sequence[str]) -> re.Match[str] | None:
+    """Where the first of the names stands."""
+    found = (re.search(rf"(?<!\w){re.escape(n)}(?!\w)", text) for n in names)
+    return min((m for m in found if m), key=lambda m: m.start(), default=None)
 
 
 # Fields beside the answer
