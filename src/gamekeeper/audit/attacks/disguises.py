@@ -33,7 +33,7 @@ TABLE = {
 }
 _LOOKALIKES = str.maketrans("aceopxyiABEKMHOPCTX", "асеорхуіАВЕКМНОРСТХ")
 _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-_STRUCK, _ACCENT, _BACKWARDS = "\u0336", "\u0301", "\u202e"
+_STRUCK, _ACCENT = "\u0336", "\u0301"
 _TRANSFORMS: Mapping[str, Callable[[str], str]] = {
     "zero-width": "\u200b".join,
     "look-alikes": lambda t: t.translate(_LOOKALIKES),
@@ -61,23 +61,19 @@ _OF_NUMBERS: Mapping[str, Callable[[str], str]] = {
     "slashes between": "/".join,
     "dashes between": "-".join,
     "foreign letters between": "ж".join,
-    "written backwards": lambda g: f"{_BACKWARDS}{g}",
 }
 _MINUS: Mapping[str, Callable[[str], str]] = {
     "a true minus": "\u2212{}".format,
     "a dash for a minus": "\u2013{}".format,
     "a small minus": "\ufe63{}".format,
 }
-# What each makes of any answer denies it.
+# What each makes of any answer denies it, in words that are dropped with their alphabet. Marks around the answer are
+# not among them: a grader that picks the answer out of a text ignores them rightly.
 _DENIED: Mapping[str, Callable[[str], str]] = {
     "struck out": lambda g: "".join(c + _STRUCK for c in g),
-    "struck out in markdown": "~~{}~~".format,
-    "struck out in HTML": "<del>{}</del>".format,
     "unequal": "≠ {}".format,
-    "unequal, joined": "≠{}".format,
-    "not, in logic": "¬{}".format,
     "not, in Russian": "не {}".format,
-    "crossed": "❌{}".format,
+    "not, in Chinese": "不是 {}".format,
 }
 _FILLERS: Mapping[str, str] = {
     "zero-width characters": "\u200b" * 3000,
@@ -118,11 +114,11 @@ def _turned(text: str | None, turn: Callable[[str], str]) -> str | None:
 
 def _is_number(scene: Scene) -> bool:
     gold = scene.gold
-    return len(gold) > 1 and gold.isascii() and gold.isdigit() and gold != gold[::-1]  # which backwards is another
+    return len(gold) > 1 and gold.isascii() and gold.isdigit()
 
 
 def _is_short(scene: Scene) -> bool:
-    return 0 < len(scene.gold) < 40 and len(scene.gold.split()) <= 3 and len(scene.wrongs) > 1
+    return 1 < len(scene.gold) < 40 and len(scene.gold.split()) <= 3 and len(scene.wrongs) > 1
 
 
 def _thinking(scene: Scene, filler: str) -> str | None:
