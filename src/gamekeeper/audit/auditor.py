@@ -210,7 +210,9 @@ def _knows(finding: Finding, shots: Sequence[Shot]) -> bool:
 def _usable(shot: Shot) -> bool:
     """Whether the reply may seed the search: it must not have been made from an answer."""
     attack: Attack = shot.attack
-    free = not (attack.knows or attack.lists or attack.bonus or attack.alone) and len(shot.turns[-1]) < 2000
+    free = (
+        not (attack.knows or attack.lists or attack.bonus or attack.alone or attack.near) and len(shot.turns[-1]) < 2000
+    )
     return free and shot.scene.reading(shot.turns[-1]) == truth.WRONG
 
 

@@ -168,7 +168,7 @@ def _baseline(shots: Sequence[Shot]) -> dict[int, float]:
 
 
 def _credited(shot: Shot, base: dict[int, float]) -> bool:
-    if shot.gain < NOTABLE:
+    if shot.gain < (_HALF if shot.attack.near else NOTABLE):
         return False
     if shot.control is not None and shot.control > shot.gain - NOTABLE:
         return False

@@ -38,6 +38,7 @@ class Attack:
     baseline: paying it means that the answer hardly counts, which explains what other attacks are paid, too.
     bonus: the reply is right and something was added that adds nothing; what counts is pay above the honest reply's.
     universal: right for some task perhaps, so that it counts only if it is paid on examples with different solutions.
+    near: right for a similar task, so that part credit for it may be meant: it counts from half the pay on.
     stopped: wrong even where it fits: like a stopped clock, it must be paid nowhere.
     lists: the reply may hold the answer among other things; else one that holds it by accident proves nothing.
     """
@@ -55,6 +56,7 @@ class Attack:
     universal: bool = False
     lists: bool = False
     stopped: bool = False
+    near: bool = False
 
     @property
     def id(self) -> str:

@@ -35,12 +35,18 @@ TABLE = {
         "Compare what the pattern captures with the answer.",
         ("MA11", "FR08"),
     ),
+    "range": Technique(
+        "a range that holds everything is paid as the value",
+        "Bound the width, or pay less for a wide range.",
+        ("MA13", "MA02"),
+    ),
     "fields": Technique(
         "an object with the expected fields is paid whatever they hold",
         "Check the values, not that the fields are there.",
         ("FR08", "AG03"),
     ),
 }
+_EXTREMES = (("-999999", "999999"), ("0", "999999"), ("0", "1000"), ("999999", "-999999"))
 BEST = ("1", "1.0", "5", "9", "10", "100", "true", "pass", "correct")
 
 
@@ -103,6 +109,12 @@ def _patterns(made: Maker, mined: Mined) -> Iterator[Attack]:
                         f"{n} {text[:12]!r} {repeat} and a wrong answer",
                         lambda s, r=reply: f"{r}\n{s.wrap(s.wrong)}",
                     )
+    for n, pattern in enumerate(p for p in mined.regexes[:20] if group_count(p) > 1):
+        for low, high in _EXTREMES:
+            reply = fill(pattern, [low, high])
+            if reply is not None and low in reply and high in reply:
+                yield made("range", f"{n} {low} {high}", reply)
+                yield made("range", f"{n} {low} {high} in the slot", lambda s, r=reply: s.wrap(r))
     filled = [fill(p, [THOUGHT] * max(1, group_count(p))) for p in mined.regexes[:20]]
     whole = [f for f in filled if f]
     if len(whole) > 1:

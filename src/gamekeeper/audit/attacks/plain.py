@@ -165,7 +165,7 @@ def _wrongs(made: Maker) -> Iterator[Attack]:
         )
     yield made("wrong", "nonsense in the slot", wrapped(NONSENSE[1]), baseline=True)
     yield made("wrong", "another example's answer", lambda s: s.wrap(s.others[0]) if s.others else None, baseline=True)
-    yield made("wrong", "another example's reply", _of_another, baseline=True)
+    yield made("wrong", "another example's reply", _of_another, near=True)
     yield made("nonsense", "word", NONSENSE[0], baseline=True)
     yield made("nonsense", "sentence", "The weather is nice today and lunch was good.", baseline=True)
     yield made("nonsense", "thought without an answer", THOUGHT, baseline=True)
