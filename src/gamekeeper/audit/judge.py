@@ -176,18 +176,25 @@ def _credited(shot: Shot, base: dict[int, float]) -> bool:
 
 
 def _universal(by_attack: dict[str, list[Shot]], applicable: dict[str, int]) -> dict[str, list[Shot]]:
-    """Without the attacks that may be right for one task, as a stopped clock is, and were paid on no two."""
-    return {
-        name: shots
-        for name, shots in by_attack.items()
-        if not (shots[0].attack.universal or _fixed(shots[0].attack, applicable[name]))
-        or len({s.scene.good for s in shots}) > 1
-    }
+    """Without the attacks that may be right where they were paid, as a stopped clock is."""
+    return {name: shots for name, shots in by_attack.items() if not _maybe_right(shots, applicable[name])}
 
 
-def _fixed(attack: Attack, examples: int) -> bool:
-    """Whether the reply has nothing of the answer in it, and was played on enough examples to be paid on two."""
-    return examples >= _SEVERAL and not (attack.knows or attack.lists or attack.bonus or attack.alone or attack.stopped)
+def _maybe_right(shots: Sequence[Shot], examples: int) -> bool:
+    """Whether a reply that could be another answer was paid too seldom to be no answer.
+
+    Twice is enough, on examples of different solutions. Of what is the answer of another example it takes half of them:
+    there may be several right answers, and other examples' are the likeliest.
+    """
+    attack = shots[0].attack
+    once = len({s.scene.good for s in shots}) == 1
+    if attack.universal:
+        return once
+    free = not (attack.knows or attack.lists or attack.bonus or attack.alone)
+    if examples < _SEVERAL or not free or not (attack.baseline or attack.family == "plain"):
+        return False
+    elsewhere = all(any(truth.contains(s.turns[-1], other) for other in s.scene.others) for s in shots)
+    return once or (elsewhere and len(shots) * 2 < examples)
 
 
 def _finding(by_attack: dict[str, list[Shot]], applicable: dict[str, int]) -> Finding | None:

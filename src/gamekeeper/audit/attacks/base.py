@@ -39,7 +39,6 @@ class Attack:
     bonus: the reply is right and something was added that adds nothing; what counts is pay above the honest reply's.
     universal: right for some task perhaps, so that it counts only if it is paid on examples with different solutions.
     near: right for a similar task, so that part credit for it may be meant: it counts from half the pay on.
-    stopped: wrong even where it fits: like a stopped clock, it must be paid nowhere.
     lists: the reply may hold the answer among other things; else one that holds it by accident proves nothing.
     """
 
@@ -55,7 +54,6 @@ class Attack:
     bonus: bool = False
     universal: bool = False
     lists: bool = False
-    stopped: bool = False
     near: bool = False
 
     @property
