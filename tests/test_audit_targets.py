@@ -62,6 +62,22 @@ def test_every_flawed_game_is_flagged_with_its_flaw_and_no_secure_one(game: str)
     assert secure.exit_code("low") == 0
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("game", "folder"), [("selfgrade", "self_grading"), ("summary", "proxy_gaming"), ("tamper", "reward_tampering")]
+)
+def test_so_are_they_on_the_papers_data(game: str, folder: str, shared: Path) -> None:
+    """Compliance is left out: on such data its replies are judged by a model."""
+    data = str(shared / "paper_data" / folder / "test.parquet")
+    found = {
+        patches: played(game, patches, params={"patches": patches, "data": data}, most_examples=4, search=30)
+        for patches in ("flawed", "secure")
+    }
+    assert FLAWS[game] in {f.cause for f in found["flawed"].findings}, found["flawed"].findings
+    assert found["secure"].outcome == RESISTED, found["secure"].findings
+
+
 def test_the_control_has_no_finding() -> None:
     report = played("arithmetic", "flawed")
     assert (report.outcome, report.faults) == (RESISTED, ())
