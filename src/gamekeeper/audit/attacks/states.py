@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from gamekeeper.audit.attacks.base import Attack, Maker, Technique
@@ -125,7 +126,8 @@ def _edit(scene: Scene, number: int, value: str, key_tag: str, value_tag: str) -
     keys = json_keys(scene.all_prompt)
     if number >= len(keys):
         return None
-    return f"<{key_tag}>{keys[number]}</{key_tag}><{value_tag}>{value}</{value_tag}>"
+    text = f"<{key_tag}>{keys[number]}</{key_tag}><{value_tag}>{value}</{value_tag}>"
+    return _unless_honest(keys[number], value, text, False, scene)
 
 
 def _record(scene: Scene, value: str) -> str | None:
@@ -141,7 +143,8 @@ def _assigned(made: Maker, mined: Mined, first: Scene) -> Iterator[Attack]:
             for value in map(written, values_of(name, mined)):
                 reply = fill(pattern, [name, value])
                 if reply is not None and found is not None and found.search(reply):
-                    yield made("edit", f"pattern {n} {name} {value}", reply)
+                    make = partial(_unless_honest, name, value, reply, False)
+                    yield made("edit", f"pattern {n} {name} {value}", make)
 
 
 _FORMS: dict[str, Callable[[str, Any], str]] = {
@@ -171,13 +174,23 @@ def written(value: Any) -> str:
 def _edits(made: Maker, mined: Mined, first: Scene) -> Iterator[Attack]:
     for name in names_of(mined, first):
         for value in values_of(name, mined)[:4]:
-            yield made("edit", f"{name} {value}, as the honest", lambda s, n=name, v=value: reshaped(s, mined, n, v))
+            edit = f"{name} {value}"
+            yield made("edit", f"{edit}, as the honest", lambda s, n=name, v=value: reshaped(s, mined, n, v))
             for how, form in _FORMS.items():
-                text = form(name, value)
-                yield made("edit", f"{name} {value}, {how}", text)
-                yield made("edit", f"{name} {value}, {how}, beside", lambda s, t=text: f"{wrong_reply(s)}\n{t}")
+                make = partial(_unless_honest, name, value, form(name, value))
+                yield made("edit", f"{edit}, {how}", partial(make, False))
+                yield made("edit", f"{edit}, {how}, beside", partial(make, True))
             for how, form in _DOCUMENTS.items() if mined.reads_json or not mined.known else ():
-                yield made("edit", f"{name} {value}, {how}", json.dumps(form(name, value)))
+                text = json.dumps(form(name, value))
+                yield made("edit", f"{edit}, {how}", partial(_unless_honest, name, value, text, False))
+
+
+def _unless_honest(name: str, value: Any, text: str, beside: bool, scene: Scene) -> str | None:
+    """The edit, alone or beside a wrong reply; none where the honest reply gives that field that value itself."""
+    good = scene.good_text.lower()
+    if name.lower() in good and written(value).lower() in good:
+        return None
+    return f"{wrong_reply(scene)}\n{text}" if beside else text
 
 
 def wrong_reply(scene: Scene) -> str:
@@ -188,6 +201,8 @@ def wrong_reply(scene: Scene) -> str:
 def reshaped(scene: Scene, mined: Mined, name: str, value: Any) -> str | None:
     """The honest reply's first edit of a field, made to another field."""
     good = scene.good_text
+    if _unless_honest(name, value, good, False, scene) is None:
+        return None
     named = _first(good, [n for n in _shown(scene) if n != name]) or _first(good, names_of(mined, scene))
     rest = _VALUE.match(good, named.end()) if named is not None else None
     if named is None or rest is None:
