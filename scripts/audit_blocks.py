@@ -48,7 +48,13 @@ def _rivals(record: dict[str, Any]) -> str:
 
 
 def _own(record: dict[str, Any]) -> str:
-    own = record["own"]
+    whole = _parts(record["own"])
+    if "alone" not in record:
+        return whole
+    return f"With a right reply for each example: {whole}\n\nWithout any: {_parts(record['alone'])}"
+
+
+def _parts(own: dict[str, Any]) -> str:
     rows = [[name, *(_share(own["splits"][name][n]) for n in _COUNTED)] for name in ("all", "seen", "held out")]
     return f"{own['cases']} graders, {own['seconds']:.0f} s:\n\n{table(['part', *_COUNTED], rows)}"
 

@@ -115,3 +115,8 @@ def test_the_corpus_table_has_every_auditor(blocks: Any, tables: Any, tmp_path: 
     assert found.count("| 2 of 2 [0.34, 1.00] |") == 2
     assert "| seen | 1 of 2 [0.10, 0.90] |" in blocks.audit_corpus("own")
     assert "| family | `f` |" in blocks.audit_corpus("families")
+    assert "Without any" not in blocks.audit_corpus("own")
+    both = tables.merged([a_record("ours"), a_record("theirs")], a_record("ours", 3))
+    (tmp_path / "audit-corpus.json").write_text(json.dumps(both))
+    assert "Without any: 3 graders" in blocks.audit_corpus("own")
+    assert "the payload" not in json.dumps(both)

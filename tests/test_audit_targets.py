@@ -240,9 +240,9 @@ def test_the_learner_finds_what_pays() -> None:
     assert sum(s.gain for s in shots) / len(shots) > 0.5
 
 
-def wordy(completion: str, answer: str) -> float:
-    """Full marks for the answer, and most of them for many different words."""
-    return 1.0 if completion.strip() == answer else 0.9 * min(1.0, len(set(completion.split())) / 20)
+def nines(completion: str, answer: str) -> float:
+    """Full marks for the answer, and most of them for a digit that says nothing, said often."""
+    return 1.0 if completion.strip() == answer else 0.9 * min(1.0, completion.count("9") / 6)
 
 
 def exact(completion: str, answer: str) -> float:
@@ -255,7 +255,7 @@ def test_the_shipped_model_learns_a_hole_and_finds_none_where_there_is_none() ->
     """What `--learn` does, from the base that comes with the package to the finding."""
     rows = [{"prompt": f"What is {n} plus {n + 1}?", "answer": str(2 * n + 1)} for n in range(3, 15)]
     settings = Settings(search=0, learn=30, only=("learner",), seconds=600)
-    found = audit(wordy, rows, settings)
+    found = audit(nines, rows, settings)
     [finding] = [f for f in found.findings if f.cause == "learner/learnt"]
     assert finding.gain >= 0.7
     assert finding.share >= 0.5
