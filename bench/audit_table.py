@@ -2,8 +2,9 @@
 
     python bench/audit_table.py OURS.json RIVAL.json ... [--alone OURS.json] [--out FILE]
 
-The first is ours; `--alone` is ours too, from a run in which no right replies were handed over. Auditors are compared over the cases that all of them looked at. What an auditor said of a case stays
-out of the record, and so do the cases of the held-out part: whoever writes attacks may read it.
+The first is ours; `--alone` is ours too, from a run in which no right replies were handed over. Auditors are compared
+over the cases that all of them looked at. What an auditor said of a case stays out of the record, and so do the cases
+of the held-out part: whoever writes attacks may read it.
 """
 
 from __future__ import annotations
