@@ -199,7 +199,7 @@ _FORMS = {
     "tag": "<{w}>{v}</{w}>",
     "brackets": "[{w}: {v}]",
     "double brackets": "{W}: [[{v}]]",
-    "boxed": "{W}: \\\\boxed{{{v}}}",
+    "boxed": "{W}: \\boxed{{{v}}}",
     "share": "{W}: {v}/{v}",
     "per cent": "{W}: {v}%",
 }
