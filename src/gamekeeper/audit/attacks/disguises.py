@@ -1,7 +1,7 @@
 """Replies in disguise: characters that look alike, vanish, or become others when a grader normalises them.
 
 Two directions. A copy or a wrong reply may be paid once a check for it no longer sees it (*evade*); and what is not the
-answer may become the answer once characters are dropped or folded (*folded*): 4², 4/2, and 42 that is struck out.
+answer may become the answer once characters are dropped (*folded*): 4/2, 4ж2, and 42 behind a true minus sign.
 """
 
 from __future__ import annotations
@@ -32,8 +32,7 @@ TABLE = {
     ),
 }
 _LOOKALIKES = str.maketrans("aceopxyiABEKMHOPCTX", "асеорхуіАВЕКМНОРСТХ")
-_RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-_STRUCK, _ACCENT = "\u0336", "\u0301"
+_ACCENT = "\u0301"
 _TRANSFORMS: Mapping[str, Callable[[str], str]] = {
     "zero-width": "\u200b".join,
     "look-alikes": lambda t: t.translate(_LOOKALIKES),
@@ -52,12 +51,9 @@ _PAYLOADS: Mapping[str, Callable[[Scene], str | None]] = {
     "prompt's longest line": lambda s: max(s.prompt.splitlines(), key=len, default="") or None,
     "prompt's second half": lambda s: s.prompt[len(s.prompt) // 2 :] if len(s.prompt) > 80 else None,
 }
-# What each makes of a number is another number, or none.
+# What each makes of a number is another number, or none. Blanks and what NFKC folds are not among them: a grader that
+# normalises as it should ignores them.
 _OF_NUMBERS: Mapping[str, Callable[[str], str]] = {
-    "last digit raised": lambda g: g[:-1] + g[-1].translate(_RAISED),
-    "blanks between": " ".join,
-    "hard blanks between": "\u00a0".join,
-    "line ends between": "\n".join,
     "slashes between": "/".join,
     "dashes between": "-".join,
     "foreign letters between": "ж".join,
@@ -65,12 +61,10 @@ _OF_NUMBERS: Mapping[str, Callable[[str], str]] = {
 _MINUS: Mapping[str, Callable[[str], str]] = {
     "a true minus": "\u2212{}".format,
     "a dash for a minus": "\u2013{}".format,
-    "a small minus": "\ufe63{}".format,
 }
 # What each makes of any answer denies it, in words that are dropped with their alphabet. Marks around the answer are
 # not among them: a grader that picks the answer out of a text ignores them rightly.
 _DENIED: Mapping[str, Callable[[str], str]] = {
-    "struck out": lambda g: "".join(c + _STRUCK for c in g),
     "unequal": "≠ {}".format,
     "not, in Russian": "не {}".format,
     "not, in Chinese": "不是 {}".format,
