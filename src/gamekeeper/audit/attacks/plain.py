@@ -231,8 +231,8 @@ def _lengths(made: Maker, mined: Mined) -> Iterator[Attack]:
 
 
 def _of_another(scene: Scene) -> Turns | None:
-    """What is right for an example of another answer."""
-    return scene.rival or None
+    """What is right for an example of another answer; where no answer is known, it may be right here, too."""
+    return (scene.rival or None) if scene.answers else None
 
 
 def _again(made: Maker, mined: Mined) -> Iterator[Attack]:
