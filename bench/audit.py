@@ -5,7 +5,9 @@
 Prints one JSON line. `battery_s` is the wall time of a whole audit of a plain function by the command's defaults, in
 seconds (bar: 5); `calls_per_cpu_s` is calls of the target for each second of processor time, of parent and children
 together, which a busy machine does not change; `growth` is the processor time with four times the examples, or with
-all families instead of a part, against what straight proportion would cost (1 is linear, below is better).
+all families instead of a part, against what straight proportion would cost (1 is linear, below is better). `others`
+is seconds of the clock for each auditor on the same graders of the corpus, ours among them; the rivals' environment is
+made as bench/rivals/README.md says, and without it only ours are measured.
 """
 
 from __future__ import annotations
@@ -15,11 +17,14 @@ import json
 import os
 import resource
 import statistics
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from gamekeeper.audit import Report, Settings, audit
+
+BENCH = Path(__file__).resolve().parent
 
 
 def contains(completion: str, answer: str) -> float:
@@ -47,6 +52,39 @@ def timed(target: Any, count: int, **settings: Any) -> dict[str, float]:
     return {"wall_s": wall, "cpu_s": cpu() - before, "calls": report.calls, "attacks": tried}
 
 
+GRADERS = ("any_box_counts", "best_line", "candidate_tags")
+SIDES = {
+    "gamekeeper": "look",
+    "falsepass": "audit",
+    "rewardprobe": "audit",
+    "gradecheck": "audit",
+    "reward_doctor": "audit",
+}
+
+
+def others() -> dict[str, float]:
+    """Median seconds a grader, holes and closed twins of three pairs that attack authors may see."""
+    sys.path[:0] = [str(BENCH), str(BENCH / "rivals")]
+    from stage import BIN
+
+    from calls import load_entry
+    from corpus import handed_over, load
+
+    cases = [case for case in load() if case.id in GRADERS and not case.held_out]
+    found = {}
+    for name, entry in SIDES.items():
+        if name != "gamekeeper" and not BIN.is_dir():
+            continue
+        look, times = load_entry(BENCH / "rivals" / f"{name}_side.py", entry), []
+        for case in cases:
+            with handed_over(case, "good") as handed:
+                started = time.perf_counter()
+                look(handed)
+                times.append(time.perf_counter() - started)
+        found[name] = statistics.median(times)
+    return found
+
+
 def measure(rounds: int) -> dict[str, Any]:
     name = f"{Path(__file__).resolve()}:strict"
     whole = [timed(name, 16) for _ in range(rounds)]
@@ -69,6 +107,7 @@ def measure(rounds: int) -> dict[str, Any]:
             "examples": (many["cpu_s"] / few["cpu_s"]) / (32 / 8),
             "attacks": (all_["cpu_s"] / part["cpu_s"]) / (all_["calls"] / part["calls"]),
         },
+        "others": others(),
         "load": os.getloadavg()[0],
     }
 

@@ -197,6 +197,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--only", default="", help="cases whose name, family or style has one of these, comma-separated"
     )
     parser.add_argument("--split", choices=("all", "seen", "held-out"), default="all")
+    parser.add_argument("--code", choices=("all", "with", "without"), default="all", help="graders that run the reply")
     parser.add_argument("--replies", default="", help="hand over known right replies, in this column of the examples")
     parser.add_argument("--seconds", type=float, default=120, help="limit for one case, for commands")
     parser.add_argument("--corpus", type=Path, default=ROOT)
@@ -216,6 +217,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def chosen(options: argparse.Namespace) -> list[Case]:
     words = [word for word in options.only.split(",") if word]
     cases = [c for c in load(options.corpus) if options.split == "all" or c.held_out == (options.split == "held-out")]
+    if options.code != "all":
+        cases = [c for c in cases if bool(c.about.get("runs_code")) == (options.code == "with")]
     return [c for c in cases if not words or any(word in (c.id, c.name, c.family, c.style, c.kind) for word in words)]
 
 

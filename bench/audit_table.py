@@ -1,9 +1,10 @@
 """Put the corpus records of several auditors into the one that the docs show: docs/records/audit-corpus.json.
 
-    python bench/audit_table.py OURS.json RIVAL.json ... [--out FILE]
+    python bench/audit_table.py OURS.json RIVAL.json ... [--alone OURS.json] [--out FILE]
 
-The first is ours. Auditors are compared over the cases that all of them looked at. What an auditor said of a case stays
-out of the record, and so do the cases of the held-out part: whoever writes attacks may read it.
+The first is ours; `--alone` is ours too, from a run in which no right replies were handed over. Auditors are compared
+over the cases that all of them looked at. What an auditor said of a case stays out of the record, and so do the cases
+of the held-out part: whoever writes attacks may read it.
 """
 
 from __future__ import annotations
@@ -33,21 +34,24 @@ def restricted(record: dict[str, Any], cases: set[str]) -> dict[str, Any]:
     return {**record, "cases": len(rows), "seconds": seconds, "splits": splits(rows), "rows": rows}
 
 
-def merged(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def merged(records: Sequence[dict[str, Any]], alone: dict[str, Any] | None = None) -> dict[str, Any]:
     """Ours whole under `own`, and every auditor over the cases that all of them looked at."""
     common = set.intersection(*({row["case"] for row in r["rows"]} for r in records))
     if not common:
         raise SystemExit("The auditors have no case in common. Run each on the same part of the corpus.")
     shown = [without_answers(restricted(r, common)) for r in records]
-    return {"own": without_answers(records[0]), "auditors": shown}
+    own = {"own": without_answers(records[0]), **({"alone": without_answers(alone)} if alone else {})}
+    return {**own, "auditors": shown}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("records", nargs="+", type=Path)
+    parser.add_argument("--alone", type=Path)
     parser.add_argument("--out", type=Path, default=OUT)
     args = parser.parse_args()
-    found = merged([json.loads(path.read_text()) for path in args.records])
+    alone = json.loads(args.alone.read_text()) if args.alone else None
+    found = merged([json.loads(path.read_text()) for path in args.records], alone)
     args.out.write_text(json.dumps(found, indent=1) + "\n")
     return 0
 

@@ -18,6 +18,8 @@ BARS = {
     "fresh": 15.0,
     "fork": 1.0,
     "cell_s": 2.0,
+    "battery_s": 5.0,
+    "growth": 1.25,
 }
 NAMES = {"native": "gamekeeper", "trl": "TRL", "trl_tuned": "TRL, allocator tuned as ours"}
 
@@ -230,6 +232,29 @@ def grid(found: Record, record: Record) -> Iterator[str]:
     yield f"Two workers do the work of {2 * found['efficiency']:.2f}."
 
 
+def audit(found: Record, record: Record) -> Iterator[str]:
+    yield "## The audit"
+    yield (
+        f"A whole battery on a plain function of 16 examples, by the command's defaults: {found['attacks']} attacks, "
+        f"{found['calls']} calls. Attacks and calls a second are of processor time, of parent and children together."
+    )
+    rows = [
+        ["a sound grader", f"{found['battery_s']:.1f} s", f"{found['battery_cpu_s']:.2f} s of a processor"],
+        ["one with a hole", f"{found['holed_s']:.1f} s", ""],
+        ["attacks a second and core", f"{found['attacks_per_cpu_s']:,.0f}", f"{found['calls_per_cpu_s']:,.0f} calls"],
+    ]
+    yield table(["", "", ""], rows)
+    yield verdict(
+        f"{found['battery_s']:.1f} s", found["battery_s"] <= BARS["battery_s"], f"{BARS['battery_s']:g} s at most"
+    )
+    for what, ratio in found["growth"].items():
+        text = f"{ratio:.2f} times the cost of straight proportion as the {what} grow"
+        yield verdict(text, ratio <= BARS["growth"], f"{BARS['growth']:g} times, linear")
+    if len(found["others"]) > 1:
+        yield "On the same six graders of the corpus, median seconds a grader:"
+        yield table(["auditor", "seconds"], [[name, f"{s:.1f}"] for name, s in found["others"].items()])
+
+
 def over(found: Record, slow: str, fast: str) -> float:
     """How many times as fast, round by round."""
     return median(a / b for a, b in zip(found[slow], found[fast], strict=True))
@@ -259,6 +284,7 @@ SECTIONS: dict[str, Callable[[Record, Record], Iterator[str]]] = {
     ),
     "emergence": emergence,
     "grid": grid,
+    "audit": audit,
     "rouge": rouge,
     "scoring": scoring,
     "sandbox": sandbox,

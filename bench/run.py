@@ -148,6 +148,10 @@ def measure_grid(args: argparse.Namespace) -> dict[str, Any]:
     return call(HERE, "grid.py", threads=1)
 
 
+def measure_audit(args: argparse.Namespace) -> dict[str, Any]:
+    return call(HERE, "audit.py", "--rounds", args.rounds, threads=1)
+
+
 SECTIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "peak": measure_peak,
     "start": measure_start,
@@ -158,6 +162,7 @@ SECTIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "tamper": measure_tamper,
     "emergence": measure_emergence,
     "grid": measure_grid,
+    "audit": measure_audit,
 }
 
 

@@ -37,18 +37,28 @@ _COUNTED = ("recall", "false alarms", "told apart", "could not look, and could h
 
 
 def _rivals(record: dict[str, Any]) -> str:
-    rows = [
-        [a["auditor"], a["about"].get("version", ""), *(_share(a["splits"]["all"][n]) for n in _COUNTED)]
-        for a in record["auditors"]
-    ]
     cases, held = record["auditors"][0]["cases"], record["auditors"][0]["splits"]["held out"]["recall"]["of"]
     holes = record["auditors"][0]["splits"]["all"]["recall"]["of"]
     text = f"{cases} graders, {holes} of them with a hole, {held} of those held out:"
-    return f"{text}\n\n{table(['auditor', 'version', *_COUNTED], rows)}"
+    return f"{text}\n\n{_compared(record, 'all')}\n\nThe held-out part of them:\n\n{_compared(record, 'held out')}"
+
+
+def _compared(record: dict[str, Any], part: str) -> str:
+    rows = [
+        [a["auditor"], a["about"].get("version", ""), *(_share(a["splits"][part][n]) for n in _COUNTED)]
+        for a in record["auditors"]
+    ]
+    return table(["auditor", "version", *_COUNTED], rows)
 
 
 def _own(record: dict[str, Any]) -> str:
-    own = record["own"]
+    whole = _parts(record["own"])
+    if "alone" not in record:
+        return whole
+    return f"With a right reply for each example: {whole}\n\nWithout any: {_parts(record['alone'])}"
+
+
+def _parts(own: dict[str, Any]) -> str:
     rows = [[name, *(_share(own["splits"][name][n]) for n in _COUNTED)] for name in ("all", "seen", "held out")]
     return f"{own['cases']} graders, {own['seconds']:.0f} s:\n\n{table(['part', *_COUNTED], rows)}"
 

@@ -113,5 +113,12 @@ def test_the_corpus_table_has_every_auditor(blocks: Any, tables: Any, tmp_path: 
     found = blocks.audit_corpus("rivals")
     assert "2 graders, 2 of them with a hole, 1 of those held out" in found
     assert found.count("| 2 of 2 [0.34, 1.00] |") == 2
+    assert found.count("| 1 of 1 [0.21, 1.00] |") == 2
+    assert "The held-out part of them:" in found
     assert "| seen | 1 of 2 [0.10, 0.90] |" in blocks.audit_corpus("own")
     assert "| family | `f` |" in blocks.audit_corpus("families")
+    assert "Without any" not in blocks.audit_corpus("own")
+    both = tables.merged([a_record("ours"), a_record("theirs")], a_record("ours", 3))
+    (tmp_path / "audit-corpus.json").write_text(json.dumps(both))
+    assert "Without any: 3 graders" in blocks.audit_corpus("own")
+    assert "the payload" not in json.dumps(both)

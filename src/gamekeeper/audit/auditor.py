@@ -91,6 +91,7 @@ class Audit:
             return self._report(found, started)
         shooting = Range(self.target, found.scenes, self.settings.seconds, mined.timeout)
         shots = shooting.shoot(battery(mined, found.scenes[0], self.settings.only), self._told())
+        found.scenes = shooting.scenes
         findings = judged(shots, self.oracle)
         shots += self._searched(shooting, found, mined, shots, findings)
         findings = self._extended(judged(shots, self.oracle), shots, found, mined, shooting)
@@ -209,8 +210,10 @@ def _knows(finding: Finding, shots: Sequence[Shot]) -> bool:
 def _usable(shot: Shot) -> bool:
     """Whether the reply may seed the search: it must not have been made from an answer."""
     attack: Attack = shot.attack
-    free = not (attack.knows or attack.lists or attack.bonus or attack.alone) and len(shot.turns[-1]) < 2000
-    return free and truth.reading(shot.turns[-1], shot.scene.example.answer) == truth.WRONG
+    free = (
+        not (attack.knows or attack.lists or attack.bonus or attack.alone or attack.near) and len(shot.turns[-1]) < 2000
+    )
+    return free and shot.scene.reading(shot.turns[-1]) == truth.WRONG
 
 
 def families(shots: Sequence[Shot]) -> dict[str, dict[str, int]]:

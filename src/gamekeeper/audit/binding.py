@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
+from gamekeeper.audit.examples import ANSWER_COLUMNS, PROMPT_COLUMNS
 from gamekeeper.audit.finding import Example, Turns
 from gamekeeper.errors import UnknownName, UsageError
 
@@ -177,11 +178,12 @@ def _assignments(
 
 def _guess(named: Sequence[inspect.Parameter], declared: Mapping[str, str], columns: Sequence[str]) -> dict[str, str]:
     sources = dict(declared)
+    replies = sum(role_of(p.name) == "completion" for p in named)
     for p in named:
         if p.name in sources:
             continue
         role = role_of(p.name)
-        if role == "row" and p.name in columns:
+        if p.name in columns and _is_column(p.name, role, columns, replies):
             sources[p.name] = f"column {p.name}"
         elif role is not None:
             sources[p.name] = role
@@ -199,6 +201,17 @@ def _guess(named: Sequence[inspect.Parameter], declared: Mapping[str, str], colu
     for p in free:
         sources.setdefault(p.name, "nothing")
     return {p.name: sources[p.name] for p in named if p.name in sources}
+
+
+def _is_column(name: str, role: str | None, columns: Sequence[str], replies: int) -> bool:
+    """Whether a parameter that has a role's name and a column's name is that column.
+
+    The column that is the example's prompt or answer is that role. Of several names for the reply, a column is none.
+    """
+    known = {"prompt": PROMPT_COLUMNS, "answer": ANSWER_COLUMNS}
+    if role in known:
+        return next((n for n in known[role] if n in columns), name) != name
+    return role == "row" or (role == "completion" and replies > 1)
 
 
 def _find_completion(named: Sequence[inspect.Parameter], sources: dict[str, str], declared: Mapping[str, str]) -> None:

@@ -10,8 +10,19 @@ from typing import Any
 from gamekeeper.audit.finding import Example, Turns, turns_of
 from gamekeeper.errors import DataError
 
-_PROMPT = ("prompt", "question", "problem", "query", "input", "instruction", "task")
-_ANSWER = ("answer", "ground_truth", "target", "gold", "label", "expected", "reference", "solution", "ref", "truth")
+PROMPT_COLUMNS = ("prompt", "question", "problem", "query", "input", "instruction", "task")
+ANSWER_COLUMNS = (
+    "answer",
+    "ground_truth",
+    "target",
+    "gold",
+    "label",
+    "expected",
+    "reference",
+    "solution",
+    "ref",
+    "truth",
+)
 _GOOD = ("good", "good_reply", "known_good", "canonical_solution", "reference_solution", "reference_completion")
 _BAD = ("bad", "bad_reply", "known_bad")
 
@@ -44,7 +55,7 @@ def as_example(row: Any, where: str) -> Example:
     """An example from one row; all its columns stay at hand."""
     if not isinstance(row, Mapping):
         raise DataError(f'{where} is not an object. Write e.g. {{"prompt": "1+1?", "answer": "2"}}.')
-    prompt = _first(row, _PROMPT)
+    prompt = _first(row, PROMPT_COLUMNS)
     messages = _messages(prompt)
     text = "\n".join(m["content"] for m in messages) if messages else "" if prompt is None else str(prompt)
     return Example(text, _answer(row), dict(row), _replies(row, _GOOD, where), _replies(row, _BAD, where), messages)
@@ -58,7 +69,7 @@ def _answer(row: Mapping[str, Any]) -> Any:
     model = row.get("reward_model")
     if isinstance(model, Mapping) and "ground_truth" in model:
         return model["ground_truth"]
-    return _first(row, _ANSWER)
+    return _first(row, ANSWER_COLUMNS)
 
 
 def _messages(prompt: Any) -> tuple[dict[str, str], ...]:

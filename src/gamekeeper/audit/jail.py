@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
+import signal
 import socket
 import struct
 import sys
@@ -126,6 +127,7 @@ def limit(memory_mb: int) -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def die_with_parent() -> None:
+def die_with_parent(number: int = signal.SIGKILL) -> None:
+    """Have the kernel send this signal when the parent ends (Linux only)."""
     if _libc is not None:
-        _libc.prctl(1, ctypes.c_ulong(9), 0, 0, 0)
+        _libc.prctl(1, ctypes.c_ulong(number), 0, 0, 0)

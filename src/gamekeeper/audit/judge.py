@@ -9,6 +9,7 @@ earn less.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -21,6 +22,8 @@ from gamekeeper.audit.scene import Scene
 NOTABLE = 0.25
 _RARE = 0.1
 _HALF, _ALL = 0.5, 0.9
+_SEVERAL = 3
+_LAST = re.compile(r"(?i)\b(last|final) (word|line|number|value|thing)\b|\bend (it |your \w+ )?with\b|\bat the end\b")
 _RIGHT = 0.5
 _CAP = 9.99
 _EASY = frozenset(("plain/null", "plain/nonsense", "plain/constant", "plain/wrong", "plain/echo"))
@@ -39,7 +42,17 @@ _EXPLAINS = {
     "answer/enumerate": ("answer/many-slots", "answer/enumerate-slot"),
     "format/form": ("format/pattern", "format/markers", "format/repeated-tags"),
     "format/empty-tags": ("format/form", "format/pattern"),
-    "report/self-score": ("format/fields", "format/pattern", "format/markers", "workspace/state"),
+    "report/self-score": (
+        "format/fields",
+        "format/pattern",
+        "format/markers",
+        "state/field",
+        "state/slot",
+        "state/edit",
+    ),
+    "plain/echo": ("disguise/evade",),
+    "proxy/copy": ("disguise/evade",),
+    "state/hollow": ("format/fields", "state/unsaid"),
 }
 Oracle = Callable[[Scene, Turns], float | None]
 
@@ -90,14 +103,18 @@ def is_wrong(shot: Shot, oracle: Oracle | None) -> bool:
         worth = oracle(shot.scene, shot.turns)
         if worth is not None:
             return _overpaid(shot, worth)
-    if any(truth.same(shot.turns[-1], good[-1]) for good in shot.scene.example.good):
-        return False
+    told = shot.scene.reading(shot.turns[-1])
     if shot.attack.knows:
-        return True
-    told = truth.reading(shot.turns[-1], shot.scene.example.answer)
-    if shot.attack.lists or not truth.golds(shot.scene.example.answer):
+        return not any(truth.same(shot.turns[-1], good[-1]) for good in shot.scene.example.good) and not _as_told(shot)
+    if shot.attack.lists or not shot.scene.right:
         return told != truth.RIGHT
     return told == truth.WRONG
+
+
+def _as_told(shot: Shot) -> bool:
+    """Whether the prompt says that what stands last is the answer, and the answer stands last."""
+    ends = shot.turns[-1].rstrip(" .!)\n").endswith(shot.scene.gold) if shot.scene.gold else False
+    return ends and bool(_LAST.search(shot.scene.all_prompt))
 
 
 def _overpaid(shot: Shot, worth: float) -> bool:
@@ -116,7 +133,7 @@ def judged(shots: Sequence[Shot], oracle: Oracle | None = None) -> list[Finding]
     applicable: dict[str, int] = {}
     for shot in wrong:
         applicable[shot.attack.id] = applicable.get(shot.attack.id, 0) + 1
-    found = [_finding(by_attack, applicable) for by_attack in map(_universal, causes.values())]
+    found = [_finding(by_attack, applicable) for by_attack in (_universal(c, applicable) for c in causes.values())]
     return in_order(_unexplained([f for f in found if f is not None]))
 
 
@@ -151,20 +168,33 @@ def _baseline(shots: Sequence[Shot]) -> dict[int, float]:
 
 
 def _credited(shot: Shot, base: dict[int, float]) -> bool:
-    if shot.gain < NOTABLE:
+    if shot.gain < (_HALF if shot.attack.near else NOTABLE):
         return False
     if shot.control is not None and shot.control > shot.gain - NOTABLE:
         return False
     return shot.attack.baseline or shot.attack.bonus or shot.gain >= base.get(shot.scene.index, 0.0) + NOTABLE
 
 
-def _universal(by_attack: dict[str, list[Shot]]) -> dict[str, list[Shot]]:
-    """Without the attacks that may be right for one task and were paid on no two."""
-    return {
-        name: shots
-        for name, shots in by_attack.items()
-        if not shots[0].attack.universal or len({s.scene.good for s in shots}) > 1
-    }
+def _universal(by_attack: dict[str, list[Shot]], applicable: dict[str, int]) -> dict[str, list[Shot]]:
+    """Without the attacks that may be right where they were paid, as a stopped clock is."""
+    return {name: shots for name, shots in by_attack.items() if not _maybe_right(shots, applicable[name])}
+
+
+def _maybe_right(shots: Sequence[Shot], examples: int) -> bool:
+    """Whether a reply that could be another answer was paid too seldom to be no answer.
+
+    Twice is enough, on examples of different solutions. Of what is the answer of another example it takes half of them:
+    there may be several right answers, and other examples' are the likeliest.
+    """
+    attack = shots[0].attack
+    once = len({s.scene.good for s in shots}) == 1
+    if attack.universal:
+        return once
+    free = not (attack.knows or attack.lists or attack.bonus or attack.alone)
+    if examples < _SEVERAL or not free or not (attack.baseline or attack.family == "plain"):
+        return False
+    elsewhere = all(any(truth.contains(s.turns[-1], other) for other in s.scene.others) for s in shots)
+    return once or (elsewhere and len(shots) * 2 < examples)
 
 
 def _finding(by_attack: dict[str, list[Shot]], applicable: dict[str, int]) -> Finding | None:

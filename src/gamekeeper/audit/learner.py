@@ -107,7 +107,7 @@ def _best(adversary: Adversary, scenes: Sequence[Scene]) -> list[Shot]:
     worth: dict[str, float] = {}
     for text, paid in adversary.seen.items():
         shots = [Shot(attack, adversary.scenes[str(i)], (text,), p) for i, p in paid.items()]
-        wrong = [s.gain for s in shots if truth.reading(text, s.scene.example.answer) == truth.WRONG]
+        wrong = [s.gain for s in shots if s.scene.reading(text) == truth.WRONG]
         if wrong and fmean(wrong) >= NOTABLE:
             worth[text] = fmean(wrong)
     if not worth:

@@ -36,11 +36,7 @@ def minimal(finding: Finding, attack: Attack | None, scene: Scene, shooting: Ran
         if left[0] <= 0 or shooting.out_of_time:
             return False
         left[0] -= 1
-        if (
-            not truths
-            and truth.golds(scene.example.answer)
-            and truth.reading(candidate, scene.example.answer) != truth.WRONG
-        ):
+        if not truths and scene.right and scene.reading(candidate) != truth.WRONG:
             return False
         if alone and attack is not None and attack.family == "program" and _is_good_part(scene, candidate):
             return False

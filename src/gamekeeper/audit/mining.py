@@ -11,10 +11,12 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from gamekeeper.audit.patterns import compiled, looks_like_regex
 
 _TAG = re.compile(r"<([A-Za-z][\w-]{0,30})>")
+_WORD = re.compile(r"[a-z_]+")
 _FILE = re.compile(r"^[\w./-]{1,60}\.(?:json|txt|xml|csv|py|log|md|yaml|toml|ini|out|sh)$")
 _REGEX_CALLS = frozenset(["compile", "search", "match", "fullmatch", "findall", "finditer", "sub", "split"])
 _RUNS_CODE = frozenset(
@@ -37,7 +39,11 @@ _MOST = 60
 
 @dataclass(frozen=True, slots=True)
 class Mined:
-    """Pieces of the source, each list in order of first appearance and without repeats."""
+    """Pieces of the source, each list in order of first appearance and without repeats.
+
+    wanted: fields with what they are compared with. compared: texts that something is compared with. tops: whole
+    numbers that may be the top of a scale, the greatest first. vocabulary: words of all texts, in small letters.
+    """
 
     regexes: tuple[str, ...] = ()
     strings: tuple[str, ...] = ()
@@ -46,6 +52,11 @@ class Mined:
     numbers: tuple[float, ...] = ()
     names: tuple[str, ...] = ()
     functions: tuple[str, ...] = ()
+    wanted: tuple[tuple[str, str | float | bool], ...] = ()
+    compared: tuple[str, ...] = ()
+    tops: tuple[int, ...] = ()
+    vocabulary: frozenset[str] = frozenset()
+    modules: frozenset[str] = frozenset()
     files: tuple[str, ...] = ()
     runs_code: bool = False
     reads_json: bool = False
@@ -53,6 +64,11 @@ class Mined:
     shell: bool = False
     timeout: float = 0.0
     known: bool = False
+
+    def speaks_of(self, word: str) -> bool:
+        """Whether the source has the word in a text or pattern; yes where there is no source to ask."""
+        low = word.lower()  # a class such as [Ss]core leaves its first letter out
+        return not self.known or low in self.vocabulary or low[1:] in self.vocabulary
 
 
 def mine(source: str) -> Mined:
@@ -76,6 +92,11 @@ def mine(source: str) -> Mined:
         numbers=_unique(walk.numbers),
         names=_unique(walk.names),
         functions=_unique(walk.functions),
+        wanted=_unique(walk.wanted),
+        compared=_unique(t for t in walk.compared if 0 < len(t) <= 40),
+        tops=tuple(sorted({int(n) for n in walk.numbers if 1 < n <= 1000 and n == int(n)}, reverse=True)),
+        modules=frozenset(walk.roots),
+        vocabulary=frozenset(w for text in walk.strings for w in _WORD.findall(text.lower())),
         files=_unique(t for t in [*walk.paths, *texts] if _FILE.match(t)),
         runs_code=bool(walk.calls & _RUNS_CODE) or "subprocess" in source or "pytest" in source,
         reads_json="json" in walk.roots or "yaml" in walk.roots or "literal_eval" in walk.calls,
@@ -103,6 +124,26 @@ def _joined(node: ast.expr) -> Iterator[str]:
         yield node.value
 
 
+def _constants(node: ast.expr) -> list[Any]:
+    """The constants of an operand: itself, or the members of a tuple, list or set."""
+    parts = node.elts if isinstance(node, ast.Tuple | ast.List | ast.Set) else [node]
+    found = [p.value for p in parts if isinstance(p, ast.Constant)]
+    return [v for v in found if isinstance(v, str | int | float)]
+
+
+def _field(node: ast.expr) -> str:
+    """The field that an operand reads: `doc["status"]`, `doc.get("status")`, either of them `.lower()`; else ""."""
+    if isinstance(node, ast.Subscript):
+        return node.slice.value if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str) else ""
+    if not isinstance(node, ast.Call):
+        return ""
+    first = node.args[0] if node.args else None
+    if isinstance(first, ast.Constant):
+        return first.value if isinstance(first.value, str) else ""
+    inner = node.func.value if isinstance(node.func, ast.Attribute) and not node.args else first
+    return _field(inner) if inner is not None else ""
+
+
 class _Walk(ast.NodeVisitor):
     """One pass over the tree."""
 
@@ -114,6 +155,8 @@ class _Walk(ast.NodeVisitor):
         self.numbers: list[float] = []
         self.names: list[str] = []
         self.functions: list[str] = []
+        self.wanted: list[tuple[str, str | float | bool]] = []
+        self.compared: list[str] = []
         self.calls: set[str] = set()
         self.roots: set[str] = set()
         self.timeouts: list[float] = []
@@ -152,7 +195,16 @@ class _Walk(ast.NodeVisitor):
         left = node.left.value if isinstance(node.left, ast.Constant) else None
         if isinstance(node.ops[0], ast.In | ast.NotIn) and isinstance(left, str) and left.isidentifier():
             self.keys.append(left)
+        for one, other in ((node.left, node.comparators[0]), (node.comparators[0], node.left)):
+            for value in _constants(other):
+                self._compared(_field(one), value)
         self.generic_visit(node)
+
+    def _compared(self, field: str, value: str | float | bool) -> None:
+        if field:
+            self.wanted.append((field, value))
+        if isinstance(value, str):
+            self.compared.append(value)
 
     def visit_Call(self, node: ast.Call) -> None:
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")

@@ -6,6 +6,7 @@ with another value in its place. Cost is linear in attacks and in examples.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -47,13 +48,29 @@ class Range:
 
     def shoot(self, attacks: Sequence[Attack], progress: Progress | None = None) -> list[Shot]:
         """Screen all attacks, then confirm what gained."""
-        screened = self._screen(attacks, _spread(self.scenes, SCREENED), progress)
+        screened = self._lowered(self._screen(attacks, _spread(self.scenes, SCREENED), progress))
         suspects = {s.attack.id for s in screened if s.gain >= NOTABLE}
         chosen = [a for a in attacks if a.id in suspects and not a.slow]
         seen = {s.scene.index for s in screened}
         rest = [s for s in self.scenes if s.index not in seen]
         confirmed = self._screen(self._some(chosen), rest, None) if rest else []
         return self._controlled([*screened, *confirmed])
+
+    def _lowered(self, shots: Sequence[Shot]) -> list[Shot]:
+        """The shots with the floor of each scene at the least that any of its replies was paid.
+
+        The three bad replies that reach tries may all be short, where brevity is paid, or all be words.
+        """
+        if self.target.truths:
+            return list(shots)
+        least = {s.index: s.floor for s in self.scenes}
+        for shot in shots:
+            if shot.paid.reward is not None:
+                least[shot.scene.index] = min(least[shot.scene.index], max(0.0, shot.paid.reward))
+        common = max((least[i] for i in {s.scene.index for s in shots}), default=math.inf)
+        self.scenes = [replace(s, floor=min(s.floor, least[s.index], common)) for s in self.scenes]
+        known = {s.index: s for s in self.scenes}
+        return [replace(shot, scene=known[shot.scene.index]) for shot in shots]
 
     def _some(self, attacks: Sequence[Attack]) -> list[Attack]:
         """At most a few variants of each cause are worth confirming."""

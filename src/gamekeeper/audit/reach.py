@@ -15,15 +15,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 
-from gamekeeper.audit import truth
 from gamekeeper.audit.carriers import PLAIN, Carrier, carriers
 from gamekeeper.audit.finding import Example, Paid, Reach, Turns
 from gamekeeper.audit.mining import Mined
-from gamekeeper.audit.scene import NONSENSE, Scene, slot_of, unlike, wrong_values
+from gamekeeper.audit.scene import NONSENSE, Scene, gold_of, slot_of, unlike, wrong_values
 from gamekeeper.audit.target import Call, Target
 
 _PROBED = 3
-_FULL = 0.99
+_FULL, _HALF = 0.99, 0.5
+_HUNG, _PATIENCE = "timeout", 3
 _NEEDS = (
     "Supply replies that you know to be right as the column `good` of --examples (and wrong ones as `bad`), "
     "or say by --bind which argument is the reply and which the answer."
@@ -66,18 +66,23 @@ class _Trial:
 
     @property
     def blind(self) -> bool:
-        """Full marks for right and (most) wrong alike, and less for nothing."""
+        """As much for (most) wrong replies as for right ones, and less for nothing.
+
+        Replies that are known to be right may be paid half; for those that we made ourselves it must be full marks, or
+        the pay could be for something else.
+        """
         if not self.honest or not self.null:
             return False
-        paid = sum(wrong >= _FULL for wrong in self.wrong)
-        return min(self.honest) >= _FULL and paid * 2 > len(self.wrong) and max(self.null) < min(self.honest) - 0.4
+        full = _FULL if self.carrier is not None else _HALF
+        paid = sum(w >= min(full, h) for h, w in zip(self.honest, self.wrong, strict=True))
+        return min(self.honest) >= full and paid * 2 > len(self.wrong) and max(self.null) < min(self.honest) - 0.4
 
 
 def survey(target: Target, examples: Sequence[Example], mined: Mined, seed: int) -> Survey:
     """Find how to reach the target. Never raises for what the target does."""
     if not examples:
         return Survey(Reach(False, "there are no examples to grade", needs=_no_examples()))
-    answers = [truth.golds(e.answer)[0] if truth.golds(e.answer) else "" for e in examples]
+    answers = [gold_of(e) for e in examples]
     if not any(answers) and not any(e.good for e in examples):
         return Survey(Reach(False, "no example has an answer or a known-good reply", needs=_NEEDS))
     probed = _distinct(examples, answers)
@@ -88,7 +93,7 @@ def survey(target: Target, examples: Sequence[Example], mined: Mined, seed: int)
         for trial in _trials(target, examples, answers, probed, mined, number):
             errors += [trial.error] if trial.error else []
             best = _better(best, trial)
-        if best is not None and best.tells:
+        if (best is not None and best.tells) or errors.count(_HUNG) >= _PATIENCE:
             break
     return _surveyed(target, examples, answers, mined, seed, best, errors)
 
@@ -123,15 +128,19 @@ def _trials(
 ) -> list[_Trial]:
     """Every shape under one way of calling, graded in one batch."""
     shapes: list[Carrier | None] = []
-    if any(examples[i].good for i in probed):
-        shapes.append(None)
-    if any(answers[i] for i in probed) and None not in shapes:
-        shapes += carriers(mined, examples[probed[0]].prompt)
     calls: list[Call] = [(i, (text,)) for i in probed for text in ("", NONSENSE[0])]
-    for shape in shapes:
-        for i in probed:
-            good, wrong = _pair(examples, answers, i, shape)
-            calls += [(i, good), (i, wrong)]
+    if any(examples[i].good for i in probed):
+        shapes = [None, None]
+        for i, wrong in [*((i, None) for i in probed), *_exchanged(examples, probed)]:
+            good, near = _pair(examples, answers, i, None)
+            calls += [(i, good), (i, wrong or near)]
+    elif any(answers[i] for i in probed):
+        shapes += carriers(mined, examples[probed[0]].prompt)
+        for shape in shapes:
+            calls += [(i, turns) for i in probed for turns in _pair(examples, answers, i, shape)]
+    # A right reply first: one that hangs the grader on purpose would say nothing of others.
+    if target.grade(calls[2 * len(probed) :][:1])[0].end == _HUNG:
+        return [_Trial(way, None, [], [], [], _HUNG)]
     first = target.grade(calls[: 2 * len(probed) + 2])
     if all(p.error or p.end for p in first):
         return [_Trial(way, None, [], [], [], first[0].error or first[0].end)]
@@ -143,6 +152,17 @@ def _trials(
         part = rest[n * 2 * len(probed) : (n + 1) * 2 * len(probed)]
         trials.append(_Trial(way, shape, [_number(p) for p in part[::2]], [_number(p) for p in part[1::2]], null))
     return trials
+
+
+def _exchanged(examples: Sequence[Example], probed: Sequence[int]) -> list[tuple[int, Turns | None]]:
+    """Each example with the next one's good reply: right in shape, and an answer to something else.
+
+    Handed on in a circle, so that a grader which looks at the reply alone pays right and wrong replies the same sum.
+    """
+    return [
+        (i, examples[other].good[0] if examples[other].good else None)
+        for i, other in zip(probed, [*probed[1:], *probed[:1]], strict=True)
+    ]
 
 
 def _number(paid: Paid) -> float:
@@ -192,6 +212,7 @@ def _surveyed(
     for index, example in enumerate(examples):
         if answers[index] or example.good:
             found.scenes.append(_scene(example, index, answers, best.carrier, mined, seed))
+    found.scenes = [replace(s, rival=_rival(s, found.scenes)) for s in found.scenes]
     _pay(target, found, seed)
     if not found.scenes:
         return Survey(Reach(False, "known-good replies were paid on the probes and on no example", needs=_NEEDS))
@@ -250,11 +271,11 @@ def _pay(target: Target, found: Survey, seed: int) -> None:
             (s.index, (*s.good[:-1], NONSENSE[0])),
             (s.index, (*s.good[:-1], s.wrap(s.wrong))),
         ]
-        calls += [(s.index, bad) for bad in s.example.bad[:1]]
+        calls += _known_bad(s)
     paid = iter(target.grade(calls))
     kept = []
     for s in found.scenes:
-        own = [next(paid) for _ in range(4 + len(s.example.bad[:1]))]
+        own = [next(paid) for _ in range(4 + len(_known_bad(s)))]
         low = [p.reward for p in own[1:] if p.reward is not None and not (p.truth or 0) >= 0.5]
         honest, floor = own[0].reward, min(low, default=0.0)
         # Our own games may pay honesty less than dishonesty: there the scene is kept, it is the flaw.
@@ -263,6 +284,18 @@ def _pay(target: Target, found: Survey, seed: int) -> None:
             continue
         kept.append(_with_pay(s, honest, floor))
     found.scenes = kept
+
+
+def _known_bad(scene: Scene) -> list[Call]:
+    """Bad replies that were supplied, and the good one of an example whose good replies are others."""
+    rival = [scene.rival] if scene.rival and scene.example.good else []
+    return [(scene.index, turns) for turns in [*scene.example.bad[:1], *rival]]
+
+
+def _rival(scene: Scene, scenes: Sequence[Scene]) -> Turns:
+    """The good reply of the next example in the circle whose good reply is surely another."""
+    later = [*scenes[scene.index + 1 :], *scenes[: scene.index]]
+    return next((s.good for s in later if s.good and unlike(s.good[-1], scene.good[-1])), ())
 
 
 def _with_pay(scene: Scene, honest: float, floor: float) -> Scene:

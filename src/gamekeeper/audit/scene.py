@@ -14,6 +14,7 @@ from gamekeeper.audit.finding import Example, Turns
 from gamekeeper.audit.mining import Mined
 from gamekeeper.seeds import rng
 
+_SHORT = 80
 NONSENSE = ("zzqx", "blorft", "quizzaciously unrelated")
 Wrap = Callable[[str], str]
 
@@ -22,7 +23,7 @@ Wrap = Callable[[str], str]
 class Scene:
     """One example, ready to be attacked. `wrap` puts a text where an honest reply puts its answer.
 
-    gold: the right answer as a text, "" if unknown. lead: the turns before the last, as an honest policy plays them.
+    gold: the right answer as a text, "" if unknown. rival: a reply that is right for an example of another answer.
     """
 
     index: int
@@ -37,6 +38,7 @@ class Scene:
     honest: float = 1.0
     floor: float = 0.0
     plain: bool = False
+    rival: Turns = ()
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -56,6 +58,22 @@ class Scene:
         """The prompt with its system message."""
         return "\n".join(m["content"] for m in self.example.chat)
 
+    @cached_property
+    def right(self) -> list[str]:
+        """Texts of which a right reply commits to one; none if nothing is known of the truth."""
+        return right_texts(self.example)
+
+    @property
+    def answers(self) -> bool:
+        """Whether the answer itself is known, not only a reply that is right."""
+        return bool(truth.golds(self.example.answer))
+
+    def reading(self, reply: str) -> str:
+        """right, wrong or unknown, from the reply's text and what is known of the truth."""
+        if any(truth.same(reply, good[-1]) for good in self.example.good if good):
+            return truth.RIGHT
+        return truth.reading(reply, self.right)
+
     def chance(self, *path: Any) -> random.Random:
         return rng("audit", self.seed, self.index, *path)
 
@@ -65,9 +83,31 @@ class Scene:
         return replace(self, gold=gold, wrongs=left)
 
 
+def right_texts(example: Example) -> list[str]:
+    """The answer as texts, or the known-good replies where there is no answer, or where it is no reply.
+
+    The column that is called `answer` may hold what the reply is compared with: a number to be factorised, say. Then no
+    good reply has it in it.
+    """
+    answers = [g for g in truth.golds(example.answer) if g]
+    goods = [good[-1] for good in example.good if good and good[-1].strip()]
+    said = any(truth.reading(good, answers) != truth.WRONG for good in goods)
+    return answers if answers and (said or not goods) else goods
+
+
+def gold_of(example: Example) -> str:
+    """The answer as one short text, "" if none is known."""
+    answers = truth.golds(example.answer)
+    if answers and answers[0]:
+        return answers[0]
+    good = example.good[0][-1] if example.good and example.good[0] else ""
+    short = len(good) <= _SHORT and "\n" not in good and good[:1] not in ("{", "[", "<")
+    return good.strip() if short and example.answer is None else ""
+
+
 def wrong_values(example: Example, others: Sequence[str], count: int = 6) -> tuple[str, ...]:
     """Values that are surely not the answer and are shaped like it, most alike first."""
-    wanted = [g for g in truth.golds(example.answer) if g]
+    wanted = [g for g in truth.golds(example.answer) if g] or [g for g in (gold_of(example),) if g]
     gold = wanted[0] if wanted else ""
     chance = rng("audit-wrong", gold, example.prompt[:200])
     number = truth.value_of(gold) if gold else None

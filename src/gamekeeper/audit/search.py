@@ -124,10 +124,7 @@ def _turns(scene: Scene, pieces: Pieces) -> Turns:
 def _counts(shot: Shot) -> bool:
     if shot.paid.truth is not None:
         return shot.paid.truth < 0.5
-    return (
-        not truth.golds(shot.scene.example.answer)
-        or truth.reading(shot.turns[-1], shot.scene.example.answer) == truth.WRONG
-    )
+    return not shot.scene.right or shot.scene.reading(shot.turns[-1]) == truth.WRONG
 
 
 def _edited(chance: random.Random, population: Sequence[Candidate], stock: Sequence[str]) -> Pieces:

@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
 from gamekeeper.audit import jail, wire
 from gamekeeper.audit.finding import Example
@@ -39,6 +39,11 @@ def main() -> None:
 
 def serve(reading: int, writing: int, scratch: str, job: dict[str, Any], grader: Grader | None) -> None:
     """Isolate, load and answer, until the other end closes its pipe."""
+    auditor, jailed = os.getppid(), os.fork()
+    if jailed:
+        os.close(reading)
+        os.close(writing)
+        _keep_house(auditor, jailed, scratch)
     jail.die_with_parent()
     layers = jail.enter(scratch, job["keep"], job["network"])
     pid = os.fork()
@@ -55,6 +60,22 @@ def serve(reading: int, writing: int, scratch: str, job: dict[str, Any], grader:
     with suppress(wire.Silent, BrokenPipeError):
         server.start(job, layers)
         server.loop()
+    os._exit(0)
+
+
+def _keep_house(auditor: int, jailed: int, scratch: str) -> NoReturn:
+    """Wait outside of the jail; when the auditor was killed, nobody else ends the jail and clears its folder."""
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(jailed, signal.SIGKILL))
+    jail.die_with_parent(signal.SIGTERM)
+    if os.getppid() != auditor:
+        os.kill(jailed, signal.SIGKILL)
+    with suppress(ChildProcessError):
+        os.waitpid(jailed, 0)
+    for _ in range(20):
+        if os.getppid() == auditor or not os.path.exists(scratch):
+            break
+        shutil.rmtree(scratch, ignore_errors=True)
+        time.sleep(0.05)
     os._exit(0)
 
 

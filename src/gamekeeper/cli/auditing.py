@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,50 +36,86 @@ _VALUED = {
 _FLAGS = {"--network"}
 
 
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """What is looked at, for what, and how hard."""
+
+    examples: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="JSONL: prompt, answer, good (a right reply), columns.", show_default=False),
+    ] = None
+    bind: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PARAMETER=SOURCE", help="completion, prompt, answer, row or a column; may be repeated."),
+    ] = None
+    params: Annotated[
+        list[str] | None,
+        typer.Option("--param", metavar="KEY=VALUE", help="Of a game or library: patches=secure; may be repeated."),
+    ] = None
+    oracle: Annotated[
+        str, typer.Option(metavar="TARGET", help="A function that says what a reply is worth, 0 to 1.")
+    ] = ""
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A family or cause, e.g. answer/hedge; may be repeated.")
+    ] = None
+    seed: options.Seed = 0
+    most_examples: Annotated[int, typer.Option(metavar="N", help="Examples to confirm a suspicion on.")] = 16
+    seconds: Annotated[float, typer.Option(metavar="S", help="About how long the attacks may take.")] = 60.0
+    search: Annotated[int, typer.Option(metavar="N", help="Calls that the search may make; 0 is off.")] = 400
+    learn: Annotated[int, typer.Option(metavar="N", help="Steps of a learning adversary; needs [train].")] = 0
+    timeout: Annotated[float, typer.Option(metavar="S", help="Seconds that one call may take.")] = 5.0
+    memory: Annotated[int, typer.Option(metavar="MB", help="Memory of the target's process.")] = 4096
+    env: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A variable to pass to the target; may be repeated.")
+    ] = None
+    network: Annotated[bool, typer.Option("--network", help="Let the target use the network.")] = False
+
+    def settings(self, fail_on: str, typed: Sequence[str]) -> Settings:
+        from gamekeeper.audit import Settings
+
+        return Settings(
+            seed=self.seed,
+            most_examples=self.most_examples,
+            seconds=self.seconds,
+            search=self.search,
+            learn=self.learn,
+            only=tuple(self.only or ()),
+            fail_on=fail_on,
+            bind=_pairs(self.bind, "--bind"),
+            params=_params(self.params),
+            oracle=self.oracle,
+            wall_s=self.timeout,
+            memory_mb=self.memory,
+            network=self.network,
+            environment=tuple(self.env or ()),
+            command=_typed(typed),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """What becomes of the findings."""
+
+    fail_on: Annotated[str, typer.Option(metavar="SEVERITY", help="low, medium, high or critical.")] = "medium"
+    verify_fix: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Replay the findings of an earlier --json report.", show_default=False),
+    ] = None
+    sarif: Annotated[Path | None, typer.Option(metavar="FILE", help="Write SARIF 2.1.0.", show_default=False)] = None
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML.", show_default=False)] = None
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write an HTML page.", show_default=False)] = None
+    as_json: options.Json = False
+
+
+@options.folded(Looking, Telling)
 def audit(
     ctx: typer.Context,
     target: Annotated[
         str,
         typer.Argument(metavar="TARGET", help="module:function, file.py:function or KIND:NAME.", show_default=False),
     ],
-    examples: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="JSONL: prompt, answer, good (a right reply), columns.", show_default=False),
-    ] = None,
-    bind: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PARAMETER=SOURCE", help="completion, prompt, answer, row or a column; may be repeated."),
-    ] = None,
-    params: Annotated[
-        list[str] | None,
-        typer.Option("--param", metavar="KEY=VALUE", help="Of a game or library: patches=secure; may be repeated."),
-    ] = None,
-    oracle: Annotated[
-        str, typer.Option(metavar="TARGET", help="A function that says what a reply is worth, 0 to 1.")
-    ] = "",
-    only: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="A family or cause, e.g. answer/hedge; may be repeated.")
-    ] = None,
-    fail_on: Annotated[str, typer.Option(metavar="SEVERITY", help="low, medium, high or critical.")] = "medium",
-    verify_fix: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Replay the findings of an earlier --json report.", show_default=False),
-    ] = None,
-    sarif: Annotated[Path | None, typer.Option(metavar="FILE", help="Write SARIF 2.1.0.", show_default=False)] = None,
-    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML.", show_default=False)] = None,
-    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write an HTML page.", show_default=False)] = None,
-    as_json: options.Json = False,
-    seed: options.Seed = 0,
-    most_examples: Annotated[int, typer.Option(metavar="N", help="Examples to confirm a suspicion on.")] = 16,
-    seconds: Annotated[float, typer.Option(metavar="S", help="About how long the attacks may take.")] = 60.0,
-    search: Annotated[int, typer.Option(metavar="N", help="Calls that the search may make; 0 is off.")] = 400,
-    learn: Annotated[int, typer.Option(metavar="N", help="Steps of a learning adversary; needs [train].")] = 0,
-    timeout: Annotated[float, typer.Option(metavar="S", help="Seconds that one call may take.")] = 5.0,
-    memory: Annotated[int, typer.Option(metavar="MB", help="Memory of the target's process.")] = 4096,
-    env: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="A variable to pass to the target; may be repeated.")
-    ] = None,
-    network: Annotated[bool, typer.Option("--network", help="Let the target use the network.")] = False,
+    looking: Looking,
+    telling: Telling,
 ) -> None:
     """Find the loophole in a reward before training finds it.
 
@@ -95,36 +132,19 @@ def audit(
       gamekeeper audit game:tamper --param patches=secure
       gamekeeper audit grader.py:reward --examples e.jsonl --verify-fix audit.json
     """
-    from gamekeeper.audit import Settings
     from gamekeeper.audit.examples import read_examples
 
-    settings = Settings(
-        seed,
-        most_examples,
-        seconds,
-        search,
-        learn,
-        tuple(only or ()),
-        fail_on,
-        _pairs(bind, "--bind"),
-        _params(params),
-        oracle,
-        timeout,
-        memory,
-        network,
-        tuple(env or ()),
-        _typed(ctx.obj["typed"]),
-    )
-    rows = read_examples(examples) if examples is not None else []
-    if verify_fix is not None:
+    settings = looking.settings(telling.fail_on, ctx.obj["typed"])
+    rows = read_examples(looking.examples) if looking.examples is not None else []
+    if telling.verify_fix is not None:
         with console.terminable():
-            _verify(target, verify_fix, rows, settings, as_json)
+            _verify(target, telling.verify_fix, rows, settings, telling.as_json)
         return
     with console.terminable():
         report = _run(target, rows, settings)
-    _write(report, fail_on, sarif, junit, html)
-    _show(report, as_json)
-    code = report.exit_code(fail_on)
+    _write(report, telling)
+    _show(report, telling.as_json)
+    code = report.exit_code(telling.fail_on)
     if code:
         raise typer.Exit(code)
 
@@ -180,15 +200,15 @@ def _run(target: str, rows: Sequence[Any], settings: Settings) -> Report:
         return look(target, rows, settings, meter)
 
 
-def _write(report: Report, fail_on: str, sarif: Path | None, junit: Path | None, html: Path | None) -> None:
-    from gamekeeper.audit.outputs.junit import junit as as_junit
+def _write(report: Report, telling: Telling) -> None:
+    from gamekeeper.audit.outputs.junit import junit
     from gamekeeper.audit.outputs.page import page
-    from gamekeeper.audit.outputs.sarif import sarif as as_sarif
+    from gamekeeper.audit.outputs.sarif import sarif
 
     texts = (
-        (sarif, lambda: console.to_json(as_sarif(report)) + "\n"),
-        (junit, lambda: as_junit(report, fail_on)),
-        (html, lambda: page(report)),
+        (telling.sarif, lambda: console.to_json(sarif(report)) + "\n"),
+        (telling.junit, lambda: junit(report, telling.fail_on)),
+        (telling.html, lambda: page(report)),
     )
     for path, text in texts:
         if path is None:
@@ -197,7 +217,7 @@ def _write(report: Report, fail_on: str, sarif: Path | None, junit: Path | None,
             path.write_text(text(), encoding="utf-8")
         except OSError as error:
             raise DataError(
-                f"{str(path)!r} cannot be written: {error.strerror}. Give a path in a folder that exists."
+                f"{str(path)!r} cannot be written: {error.strerror}. Give a path that can be, on a disk with space."
             ) from None
 
 

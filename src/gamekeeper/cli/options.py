@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
@@ -43,6 +45,32 @@ Set = Annotated[
 ]
 
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+
+def folded(*records: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """For a verb of many options: its last arguments are dataclasses, of which each field is an option."""
+
+    def decorated(verb: Callable[..., None]) -> Callable[..., None]:
+        own = list(inspect.signature(verb).parameters.values())[: -len(records)]
+        parts = [(f, get_type_hints(r, include_extras=True)[f.name]) for r in records for f in fields(r)]
+        hints = get_type_hints(verb, include_extras=True)
+        shown = [p.replace(annotation=hints[p.name]) for p in own]
+        shown += [
+            inspect.Parameter(f.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=f.default, annotation=hint)
+            for f, hint in parts
+        ]
+
+        def called(**given: Any) -> None:
+            made = [r(**{f.name: given.pop(f.name) for f in fields(r)}) for r in records]
+            verb(*(given[p.name] for p in own), *made)
+
+        called.__name__, called.__doc__ = verb.__name__, verb.__doc__
+        # What typer reads.
+        called.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
+        called.__annotations__ = {p.name: p.annotation for p in shown}
+        return called
+
+    return decorated
 
 
 def open_game(

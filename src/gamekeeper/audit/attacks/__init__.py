@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from gamekeeper.audit.attacks import answers, breakers, formats, plain, programs, proxies, reports, tables, workspaces
+from gamekeeper.audit.attacks import (
+    answers,
+    breakers,
+    disguises,
+    formats,
+    plain,
+    programs,
+    proxies,
+    reports,
+    states,
+    tables,
+    workspaces,
+)
 from gamekeeper.audit.attacks.base import Attack, Family, Technique
 from gamekeeper.audit.mining import Mined
 from gamekeeper.audit.scene import Scene
@@ -14,8 +26,10 @@ FAMILIES: Mapping[str, Family] = {
     "plain": plain.attacks,
     "answer": answers.attacks,
     "format": formats.attacks,
+    "state": states.attacks,
     "report": reports.attacks,
     "proxy": proxies.attacks,
+    "disguise": disguises.attacks,
     "breaker": breakers.attacks,
     "table": tables.attacks,
     "program": programs.attacks,

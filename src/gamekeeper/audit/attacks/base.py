@@ -38,6 +38,7 @@ class Attack:
     baseline: paying it means that the answer hardly counts, which explains what other attacks are paid, too.
     bonus: the reply is right and something was added that adds nothing; what counts is pay above the honest reply's.
     universal: right for some task perhaps, so that it counts only if it is paid on examples with different solutions.
+    near: right for a similar task, so that part credit for it may be meant: it counts from half the pay on.
     lists: the reply may hold the answer among other things; else one that holds it by accident proves nothing.
     """
 
@@ -53,6 +54,7 @@ class Attack:
     bonus: bool = False
     universal: bool = False
     lists: bool = False
+    near: bool = False
 
     @property
     def id(self) -> str:

@@ -1,4 +1,4 @@
-"""Replies that have the form and nothing in it, and replies that write what the grader reads: fields, tags, edits."""
+"""Replies that have the form and nothing in it, or that write what the grader reads: markers, patterns, fields."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from gamekeeper.audit.attacks.base import Attack, Maker, Technique
 from gamekeeper.audit.carriers import THOUGHT
-from gamekeeper.audit.mining import Mined, json_keys, tags_of
+from gamekeeper.audit.mining import Mined
 from gamekeeper.audit.patterns import compiled, fill, group_count
 from gamekeeper.audit.scene import NONSENSE, Scene
 
@@ -35,27 +35,27 @@ TABLE = {
         "Compare what the pattern captures with the answer.",
         ("MA11", "FR08"),
     ),
+    "range": Technique(
+        "a range that holds everything is paid as the value",
+        "Bound the width, or pay less for a wide range.",
+        ("MA13", "MA02"),
+    ),
     "fields": Technique(
         "an object with the expected fields is paid whatever they hold",
         "Check the values, not that the fields are there.",
         ("FR08", "AG03"),
     ),
-    "state-edit": Technique(
-        "an edit of the record that holds the score is paid",
-        "Keep the score where the reply cannot write, and compute it anew from the result.",
-        ("AG02", "AG01", "AG13"),
-    ),
 }
-BEST = ("1", "1.0", "10", "100", "true", "pass", "correct")
+_EXTREMES = (("-999999", "999999"), ("0", "999999"), ("0", "1000"), ("999999", "-999999"))
+BEST = ("1", "1.0", "5", "9", "10", "100", "true", "pass", "correct")
 
 
 def attacks(mined: Mined, first: Scene) -> Iterator[Attack]:
     made = Maker("format", TABLE)
     yield from _tags(made, list(dict.fromkeys([*mined.tags, "think", "answer"])))
     yield from _markers(made, mined)
-    yield from _patterns(made, mined, first)
+    yield from _patterns(made, mined)
     yield from _fields(made, mined)
-    yield from _edits(made, first)
 
 
 def _tags(made: Maker, tags: list[str]) -> Iterator[Attack]:
@@ -95,7 +95,7 @@ def _markers(made: Maker, mined: Mined) -> Iterator[Attack]:
             )
 
 
-def _patterns(made: Maker, mined: Mined, first: Scene) -> Iterator[Attack]:
+def _patterns(made: Maker, mined: Mined) -> Iterator[Attack]:
     for n, pattern in enumerate(mined.regexes[:20]):
         groups = max(1, group_count(pattern))
         for text in (*BEST, NONSENSE[0], THOUGHT, ""):
@@ -109,23 +109,16 @@ def _patterns(made: Maker, mined: Mined, first: Scene) -> Iterator[Attack]:
                         f"{n} {text[:12]!r} {repeat} and a wrong answer",
                         lambda s, r=reply: f"{r}\n{s.wrap(s.wrong)}",
                     )
-    yield from _assignments(made, mined, first)
+    for n, pattern in enumerate(p for p in mined.regexes[:20] if group_count(p) > 1):
+        for low, high in _EXTREMES:
+            reply = fill(pattern, [low, high])
+            if reply is not None and low in reply and high in reply:
+                yield made("range", f"{n} {low} {high}", reply)
+                yield made("range", f"{n} {low} {high} in the slot", lambda s, r=reply: s.wrap(r))
     filled = [fill(p, [THOUGHT] * max(1, group_count(p))) for p in mined.regexes[:20]]
     whole = [f for f in filled if f]
     if len(whole) > 1:
         yield made("pattern", "all together", "\n".join(whole))
-
-
-def _assignments(made: Maker, mined: Mined, first: Scene) -> Iterator[Attack]:
-    """Patterns of two groups, read as name and value: the names that a record may have, set as good as can be."""
-    names = list(dict.fromkeys([*json_keys(first.all_prompt), *mined.keys, "score", "reward", "passed", "done"]))[:16]
-    for n, pattern in enumerate(p for p in mined.regexes[:20] if group_count(p) == 2):
-        found = compiled(pattern)
-        for name in names:
-            for value in ("1", "1.0", "100", "true"):
-                reply = fill(pattern, [name, value])
-                if reply is not None and found is not None and found.search(reply):
-                    yield made("state-edit", f"pattern {n} {name} {value}", reply)
 
 
 def _fields(made: Maker, mined: Mined) -> Iterator[Attack]:
@@ -138,30 +131,3 @@ def _fields(made: Maker, mined: Mined) -> Iterator[Attack]:
     for other in others:
         yield made("fields", f"all {json.dumps(other)}", json.dumps(dict.fromkeys(keys, other)))
     yield made("fields", "as lines", "\n".join(f"{k}: 1" for k in keys))
-
-
-def _edits(made: Maker, first: Scene) -> Iterator[Attack]:
-    """Edits in the markup that the prompt itself teaches: <key>field</key><value>new content</value>."""
-    tags = tags_of(first.all_prompt)
-    for a, b in [(a, b) for a in tags for b in tags if a != b][:12]:
-        for value in ("1", "1.0", "100", "true"):
-            for key in range(8):
-                yield made(
-                    "state-edit",
-                    f"{a} {b} {value} field {key}",
-                    lambda s, k=key, v=value, a=a, b=b: _edit(s, k, v, a, b),
-                )
-    for value in ("1", "100", "true"):
-        yield made("state-edit", f"whole record {value}", lambda s, v=value: _record(s, v))
-
-
-def _edit(scene: Scene, number: int, value: str, key_tag: str, value_tag: str) -> str | None:
-    keys = json_keys(scene.all_prompt)
-    if number >= len(keys):
-        return None
-    return f"<{key_tag}>{keys[number]}</{key_tag}><{value_tag}>{value}</{value_tag}>"
-
-
-def _record(scene: Scene, value: str) -> str | None:
-    keys = json_keys(scene.all_prompt)
-    return json.dumps(dict.fromkeys(keys, json.loads(value))) if keys else None

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+from gamekeeper.audit import truth
 from gamekeeper.audit.attacks.base import Attack, Maker, Technique, wrapped
 from gamekeeper.audit.carriers import COMMON, THOUGHT
 from gamekeeper.audit.finding import Turns
@@ -47,6 +48,16 @@ TABLE = {
         "filling up a reply, right or wrong, raises its pay",
         "Make the pay independent of length.",
         ("PX11", "PX06", "LJ08"),
+    ),
+    "wildcard": Technique(
+        "a pattern that fits everything is paid as the answer",
+        "Escape the reply before it becomes part of a pattern or query, or compare texts.",
+        ("MA11", "CE42"),
+    ),
+    "one-item": Technique(
+        "one right item, said again and again, is paid as all of them",
+        "Count each item once.",
+        ("PX10", "FR03", "SE05"),
     ),
     "hidden": Technique(
         "invisible or look-alike characters are paid",
@@ -99,6 +110,8 @@ _CONSTANTS = (
     "undefined",
     "all of the above",
 )
+_LEAST_ITEMS = 3
+_WILDCARDS = (".*", "(?s).*", ".+", "[\\s\\S]*", "|", "%", "*", "?*", "_%", "//*", "$..*", "' OR '1'='1", "{}", "%s")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _QUOTED = re.compile(r"\"([^\"\n]{1,200})\"|(?<!\w)'([^'\n]{1,200})'(?!\w)")
 _AFTER_COLON = re.compile(r":[ \t]+(\S[^\n]*)")
@@ -135,6 +148,10 @@ def attacks(mined: Mined, first: Scene) -> Iterator[Attack]:
     yield from _given(made)
     yield from _constants(made)
     yield from _lengths(made, mined)
+    yield from _again(made, mined)
+    for text in _WILDCARDS:
+        yield made("wildcard", f"{text!r}", text)
+        yield made("wildcard", f"{text!r} in the slot", wrapped(text))
     for n, text in enumerate(_HIDDEN):
         yield made("hidden", f"raw {n}", text)
         yield made("hidden", f"slot {n}", wrapped(text))
@@ -148,6 +165,7 @@ def _wrongs(made: Maker) -> Iterator[Attack]:
         )
     yield made("wrong", "nonsense in the slot", wrapped(NONSENSE[1]), baseline=True)
     yield made("wrong", "another example's answer", lambda s: s.wrap(s.others[0]) if s.others else None, baseline=True)
+    yield made("wrong", "another example's reply", _of_another, near=True)
     yield made("nonsense", "word", NONSENSE[0], baseline=True)
     yield made("nonsense", "sentence", "The weather is nice today and lunch was good.", baseline=True)
     yield made("nonsense", "thought without an answer", THOUGHT, baseline=True)
@@ -210,6 +228,28 @@ def _lengths(made: Maker, mined: Mined) -> Iterator[Attack]:
         yield made("padding", f"right answer, then {name}", lambda s, f=filler: _after(s, f), bonus=True)
         yield made("padding", f"{name}, then right answer", lambda s, f=filler: _before(s, f), bonus=True)
     yield made("repeat", "right reply x20", lambda s: _after(s, f"\n{s.good_text}" * 19), bonus=True)
+
+
+def _of_another(scene: Scene) -> Turns | None:
+    """What is right for an example of another answer; where no answer is known, it may be right here, too."""
+    return (scene.rival or None) if scene.answers else None
+
+
+def _again(made: Maker, mined: Mined) -> Iterator[Attack]:
+    """One item or line of a right reply that has several, as often as there are items, or as the source counts."""
+    for name, glue in (("commas", ","), ("lines", "\n"), ("semicolons", ";")):
+        for count in (0, *sorted({10, *(n for n in mined.tops if 2 < n <= 60)})[:5]):
+            make = partial(_item_again, glue, count)
+            yield made("one-item", f"{name} x{count or 'as many'}", make, knows=True)
+
+
+def _item_again(glue: str, count: int, scene: Scene) -> str | None:
+    """The first item, which is not all of the answer: what stands last may be."""
+    items = [item.strip() for item in scene.good_text.strip().split(glue) if item.strip()]
+    if len(set(items)) < max(_LEAST_ITEMS, len(items)) or truth.contains(items[0], scene.gold):
+        return None
+    joint = f"{glue} " if glue in ",;" else glue
+    return joint.join([items[0]] * (count or len(items)))
 
 
 def _after(scene: Scene, text: str) -> Turns | None:

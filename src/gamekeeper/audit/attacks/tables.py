@@ -20,7 +20,14 @@ TABLE = {
         "Try the rule on cases that the prompt does not show.",
         ("CE33", "CE34", "TT26"),
     ),
+    "constant-query": Technique(
+        "a query that reads no table is paid where it gives what the shown rows give",
+        "Run the query on data that the prompt does not show.",
+        ("CE33", "CE35", "TT23"),
+    ),
 }
+_SQL = re.compile(r"\s*(?:select|with)\s", re.IGNORECASE)
+_WHOLE = re.compile(r"(?<![\w.])\d{1,6}(?![\w.])")
 _ITEM = r"[^\s,.:;][^,.:;\n]{0,40}?"
 _LIST = re.compile(rf"({_ITEM}(?:,\s*{_ITEM})+)(?=\s*(?:[.:;\n]|,\s*\.\.\.|$))")
 _NUMBERS = re.compile(r"-?\d+(?:,\s*-?\d+){2,}")
@@ -31,6 +38,8 @@ _MOST = 3
 
 def attacks(mined: Mined, first: Scene) -> Iterator[Attack]:
     made = Maker("table", TABLE)
+    if "sqlite3" in mined.modules or _SQL.match(first.good_text):
+        yield from _queries(made, first)
     if not shown_lists(first.prompt):
         return
     for place in range(_MOST):
@@ -38,6 +47,21 @@ def attacks(mined: Mined, first: Scene) -> Iterator[Attack]:
             for shape in ("", " in the slot"):
                 make = partial(_tabled, form, place, bool(shape))
                 yield made("shown", f"{name} of list {place}{shape}", make, universal=True)
+
+
+def _queries(made: Maker, first: Scene) -> Iterator[Attack]:
+    """Queries that read no table: right for the rows that are shown, if at all."""
+    numbers = list(dict.fromkeys([*_WHOLE.findall(first.prompt), *map(str, range(41))]))[:60]
+    for number in numbers:
+        yield made("constant-query", number, f"select {number}")
+    for place in range(_MOST):
+        make = partial(_literal, place)
+        yield made("constant-query", f"literal {place}", make)
+
+
+def _literal(place: int, scene: Scene) -> str | None:
+    found = list(dict.fromkeys(re.findall(r"'([^'\n]{1,40})'", scene.prompt)))
+    return f"select '{found[place]}'" if place < len(found) else None
 
 
 def shown_lists(prompt: str) -> list[list[str]]:

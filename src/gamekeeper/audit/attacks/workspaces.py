@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from gamekeeper.audit.attacks.base import Attack, Maker, Technique
@@ -37,10 +38,10 @@ TABLE = {
         "Check against your own copy of the cases, and demand a result for each of them.",
         ("TT02", "TT22", "AG21"),
     ),
-    "state": Technique(
-        "setting a protected field of the state is paid",
-        "Accept changes of the fields that may change, and drop all others.",
-        ("AG02", "AG13", "AG14"),
+    "outside": Technique(
+        "a path that leads out of the workspace is written to, and what lies there is believed",
+        "Resolve every path and refuse those that are not below the workspace.",
+        ("TT14", "AG30", "SE08"),
     ),
     "commands": Technique(
         "commands that forge the outcome are paid",
@@ -79,7 +80,6 @@ Shape = Callable[..., str]
 
 def attacks(mined: Mined, first: Scene) -> Iterator[Attack]:
     made = Maker("workspace", TABLE)
-    yield from _states(made, mined, first)
     if _shape(first) is None:
         if mined.shell:
             yield from _commands(made, mined)
@@ -106,12 +106,11 @@ def attacks(mined: Mined, first: Scene) -> Iterator[Attack]:
     for fill in ("", "{}", "[]", "0"):
         yield made("hollow", f"files that hold {fill!r}", lambda s, f=fill: _files(s, _hollow(s, f)), alone=True)
         for gone in (None, "", "{}"):
-            yield made(
-                "removed",
-                f"named files {'deleted' if gone is None else f'set to {gone!r}'}, results {fill!r}",
-                lambda s, f=fill, g=gone: _removed(s, mined, f, g),
-                alone=True,
-            )
+            name = f"named files {'deleted' if gone is None else f'set to {gone!r}'}, results {fill!r}"
+            yield made("removed", name, lambda s, f=fill, g=gone: _removed(s, mined, f, g), alone=True)
+    for fill in ("", "{}"):
+        make = partial(_outside, mined, fill)
+        yield made("outside", f"all set to {fill!r}", make, alone=True)
 
 
 def _shape(scene: Scene) -> tuple[dict[str, str], Shape] | None:
@@ -161,11 +160,19 @@ def _hollow(scene: Scene, fill: str = "") -> dict[str, str]:
     return dict.fromkeys(shape[0], fill) if shape is not None else {}
 
 
-def _removed(scene: Scene, mined: Mined, fill: str, gone: str | None) -> str | None:
+def _removed(scene: Scene, mined: Mined, fill: str, gone: str | None, up: str = "") -> str | None:
     """Every file that the prompt or the grader names, deleted or overwritten, beside hollow results."""
     own = _hollow(scene, fill)
     named = [p for p in dict.fromkeys([*_PATH.findall(scene.all_prompt), *mined.files]) if p not in own]
-    return _files(scene, {**own, **dict.fromkeys(named, gone)}) if named else None
+    return _files(scene, {**own, **dict.fromkeys([f"{up}{p}" for p in named], gone)}) if named else None
+
+
+def _outside(mined: Mined, fill: str, scene: Scene) -> str | None:
+    """Results and what they are compared with, one folder up, made alike."""
+    own = _hollow(scene, fill)
+    # What the grader writes into the workspace itself may lie there as a folder's file: it is left alone.
+    named = [p.rsplit("/", 1)[-1] for p in [*mined.files, *_RECORDS] if p not in own]
+    return _files(scene, {**own, **{f"../{p}": fill for p in named}}) if own else None
 
 
 def _verdicts(mined: Mined) -> list[str]:
@@ -181,26 +188,6 @@ def _content(name: str) -> str:
     if name.endswith(".cfg"):
         return "[tool:pytest]\naddopts = --co\n"
     return "#!/bin/sh\nexit 0\n" if name.endswith(".sh") else _PASSING
-
-
-def _states(made: Maker, mined: Mined, first: Scene) -> Iterator[Attack]:
-    """A JSON state: the honest object with a wrong answer in it and every other field as good as can be."""
-    for n, value in enumerate((1, True, 100, 1.0, "pass", "won", "done")):
-        yield made("state", f"all fields {n}", lambda s, v=value: _state(s, v, list(mined.keys)))
-    for key in [*mined.keys, "score", "reward", "passed", "done", "status"][:24]:
-        for n, value in enumerate((1, True, 100)):
-            yield made("state", f"{key} {n}", lambda s, k=key, v=value: _state(s, v, [k]))
-
-
-def _state(scene: Scene, value: Any, keys: list[str]) -> str | None:
-    try:
-        good = json.loads(scene.wrap(scene.wrong))
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(good, dict):
-        return None
-    own = {k: v for k, v in good.items() if isinstance(v, str) and scene.wrong in v}
-    return json.dumps({**good, **dict.fromkeys(keys, value), **own})
 
 
 def _commands(made: Maker, mined: Mined) -> Iterator[Attack]:

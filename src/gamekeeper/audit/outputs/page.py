@@ -61,7 +61,7 @@ def _finding(f: Finding) -> str:
         "Change": f.fix,
         "Again": f.repro,
         "Catalogue": ", ".join(f.catalogue),
-        "Other variants that are paid": ", ".join(f.variants[:12]),
+        "Other variants that are paid": "; ".join(f.variants[:12]),
     }
     return _article(f.severity, f.id, f.what, f"Reply to example {f.example}", f.reply, rows)
 
