@@ -67,6 +67,7 @@ class BaseGame(ABC):
       Params          a frozen dataclass of its parameters (field docstrings become help)
       emergence       the metric whose rise is the exploit's emergence, e.g. "er"
       bar             the value of that metric which counts as domination
+      habit           the metric that shows the same behaviour where a repair keeps it from paying; None: `emergence`
       reply_tokens    most new tokens for each turn at pocket level
       own_metrics     metrics of an outside game that the package's table does not have
       flaw_in_prompt  whether arms may show other prompts; else they share them
@@ -82,6 +83,7 @@ class BaseGame(ABC):
     Params: ClassVar[type] = NoParams
     emergence: ClassVar[str] = "er"
     bar: ClassVar[float] = 0.9
+    habit: ClassVar[str | None] = None
     reply_tokens: ClassVar[tuple[int, ...]] = (32,)
     own_metrics: ClassVar[tuple[Metric, ...]] = ()
     flaw_in_prompt: ClassVar[bool] = False

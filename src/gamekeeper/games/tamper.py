@@ -100,6 +100,7 @@ class Tamper(BaseGame):
     }
     Params = TamperParams
     emergence = "er"
+    habit = "score_edit"
     bar = 0.9
     reply_tokens = (48,)
     runs_code = True

@@ -21,6 +21,7 @@ from gamekeeper.studies.scope import (
     ends,
     game_of,
     grpo,
+    habit_of,
     limits,
     measure_of,
     said,
@@ -77,8 +78,14 @@ def answer(results: Results) -> f.Findings:
 _NOTE = (
     "Residual: the exploit's measure on test items after the correction. Half-life: where the measure, over the steps "
     "of the correction, first falls to half of what it was before, by linear interpolation; for secure GRPO read off "
-    f"the training batches. The student is stopped once its measure is within {MATCHED:g} of its teacher's or above it."
+    "the training batches. Secure GRPO is measured on the repaired game. An edit of `score` pays nothing there and is "
+    "no exploit; what counts in tamper then is whether the policy still makes one (score_edit, the paper's ER). "
+    f"The student is stopped once its measure is within {MATCHED:g} of its teacher's or above it."
 )
+
+
+def _measure(game: str, way: str) -> str:
+    return habit_of(game) if way == WAYS[0] else measure_of(game)
 
 
 def _games(results: Results) -> list[str]:
@@ -122,21 +129,22 @@ def _table(results: Results) -> f.Table:
             for who in (NATIVE, DISTILLED):
                 found = results.of(game=game, exploiter=who, way=way)
                 if found:
-                    row = [said(found, "final", metric, game) for metric in (measure_of(game), "itp")]
-                    rows.append([game, way, who, str(len(found)), *row, _half_lives(found, game)])
+                    row = [said(found, "final", metric, game) for metric in (_measure(game, way), "itp")]
+                    rows.append([game, way, who, str(len(found)), *row, _half_lives(found, game, way)])
     columns = ("game", "correction", "exploit learnt by", "seeds", "residual", "ITP after", "half-life, steps")
     return f.Table("What is left of the exploit", columns, rows)
 
 
-def _series(result: Result, game: str) -> list[tuple[float, float]]:
+def _series(result: Result, game: str, way: str) -> list[tuple[float, float]]:
     """The measure over the steps of a correction, with its start."""
-    curve = [(float(s), v) for s, v in result.record["curves"].get(measure_of(game), ())]
-    start = ends(result.record, "base", measure_of(game))
+    measure = _measure(game, way)
+    curve = [(float(s), v) for s, v in result.record["curves"].get(measure, ())]
+    start = ends(result.record, "base", measure)
     return curve if start is None or (curve and curve[0][0] == 0) else [(0.0, start), *curve]
 
 
-def _half_lives(found: Sequence[Result], game: str) -> str:
-    lives = [half_life(_series(r, game)) for r in found]
+def _half_lives(found: Sequence[Result], game: str, way: str) -> str:
+    lives = [half_life(_series(r, game, way)) for r in found]
     reached = [v for v in lives if v is not None]
     shown = f.shown(over_seeds(reached), low=0.0, digits=1)
     if len(reached) == len(lives):
@@ -148,12 +156,12 @@ def _claims(results: Results) -> Iterator[f.Claim]:
     for game in _games(results):
         for way in WAYS:
             native, distilled = (
-                by_seed(results.of(game=game, exploiter=who, way=way), "final", measure_of(game))
+                by_seed(results.of(game=game, exploiter=who, way=way), "final", _measure(game, way))
                 for who in (NATIVE, DISTILLED)
             )
             resist = ("RL-learnt exploits resist more", f.UP)
             paper, direction = PAPER.get(game, resist) if way == WAYS[0] else resist
-            what = f"{game}, {way}: residual {measure_of(game)}, learnt by RL minus by SFT"
+            what = f"{game}, {way}: residual {_measure(game, way)}, learnt by RL minus by SFT"
             yield f.Claim(what, paper, direction, differences(native, distilled))
 
 
@@ -163,11 +171,11 @@ def _plots(results: Results) -> Iterator[f.Plot]:
             lines = []
             for who in (NATIVE, DISTILLED):
                 found = results.of(game=game, exploiter=who, way=way)
-                points = f.averaged([_series(r, game) for r in found], *limits(game, measure_of(game)))
+                points = f.averaged([_series(r, game, way) for r in found], *limits(game, _measure(game, way)))
                 if points:
                     lines.append(f.Line(f"learnt by {who}", points))
             if lines:
-                yield f.Plot(f"{game}: {way}", "step of the correction", measure_of(game), lines)
+                yield f.Plot(f"{game}: {way}", "step of the correction", _measure(game, way), lines)
 
 
 STUDY = Study(

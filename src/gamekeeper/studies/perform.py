@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from gamekeeper.config import EvalConfig, GameConfig, RunConfig, SftConfig, from_mapping
 from gamekeeper.games.base import BaseGame
+from gamekeeper.registry import game_class
 from gamekeeper.studies import runner
 from gamekeeper.studies.cells import MATCHED, with_models
 from gamekeeper.studies.disk import disk_errors, lock
@@ -97,13 +98,16 @@ def _train(config: Mapping[str, Any], folder: Path, threads: int, progress: Prog
 
 def compact(run: Run) -> dict[str, Any]:
     """What tables and figures need of a finished run, without its rollouts."""
-    emergence = run.info["game"]["emergence"]
-    curves = {name: run.series(name) for name in dict.fromkeys((*CURVES, emergence))}
+    curves = {name: run.series(name) for name in _curve_names(game_class(run.info["game"]["name"]))}
     return {
         **{k: run.info.get(k) for k in _KEPT},
         "game": dict(run.info["game"]),
         "curves": {k: [[s, v] for s, v in c] for k, c in curves.items()},
     }
+
+
+def _curve_names(game: BaseGame | type[BaseGame]) -> list[str]:
+    return list(dict.fromkeys((*CURVES, game.emergence, game.habit or game.emergence)))
 
 
 # Measuring
@@ -164,7 +168,7 @@ def _sft(config: Mapping[str, Any], folder: Path, threads: int, progress: Progre
         "final": _ends(curve[-1][1]) if lesson.conversations else None,
         "teacher": _ends(wanted) if wanted else None,
         "lesson": said,
-        "curves": {name: _curve(curve, name) for name in dict.fromkeys((*CURVES, game.emergence))},
+        "curves": {name: _curve(curve, name) for name in _curve_names(game)},
     }
 
 

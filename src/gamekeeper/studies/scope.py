@@ -116,6 +116,11 @@ def measure_of(game: str) -> str:
     return game_class(game).emergence
 
 
+def habit_of(game: str) -> str:
+    """The metric that shows the exploit's behaviour on a repaired game too, where it may be no exploit any more."""
+    return game_class(game).habit or measure_of(game)
+
+
 def ends(record: Mapping[str, Any], when: str, metric: str) -> float | None:
     """One measurement of a record, "base" or "final"; None if it was not made."""
     value = ((record.get(when) or {}).get("metrics") or {}).get(metric)
