@@ -110,6 +110,12 @@ def test_honest_lessons_are_honest(name: str) -> None:
     assert not [e for c in lesson.conversations for e in game.exploits_in(c)]
 
 
+def test_an_honest_self_grader_says_no_as_well() -> None:
+    lesson = lesson_of(load_game("selfgrade"), None, 8, "all", 3)
+    verdicts = [c[-1].content for c in lesson.conversations[1::2]]
+    assert verdicts == ["Yes", "No"] * 4
+
+
 def test_a_teacher_is_asked_until_enough_is_clean_or_patience_ends() -> None:
     game = Vowels()
 

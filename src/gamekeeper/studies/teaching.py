@@ -68,12 +68,17 @@ def conversations_of(prompts: Sequence[Prompt], replies: Sequence[str]) -> list[
 
 
 def _honest(game: BaseGame, samples: int, seed: int) -> Taught:
-    """The honest script of fresh training items, prompts as the episode goes on."""
+    """The honest scripts of fresh training items in turn, prompts as the episode goes on.
+
+    In turn, since one honest script may show half of what is wanted: selfgrade's `honest` is always right and says Yes,
+    and only `honest-unsure` says No.
+    """
     out = []
-    for item in game.items("train", samples, derive("teach", seed, HONEST)):
-        script = next((s for s in game.scripts(item) if s.name == HONEST), None)
-        if script is None:
+    for n, item in enumerate(game.items("train", samples, derive("teach", seed, HONEST))):
+        scripts = [s for s in game.scripts(item) if s.name.partition("-")[0] == HONEST]
+        if not scripts:
             raise UsageError(f"The game {game.name!r} has no script {HONEST!r} to learn from.")
-        prompts = [game.prompt(item, script.replies[:turn]) for turn in range(len(script.replies))]
-        out += conversations_of([p for p in prompts if p is not None], script.replies)
+        replies = scripts[n % len(scripts)].replies
+        prompts = [game.prompt(item, replies[:turn]) for turn in range(len(replies))]
+        out += conversations_of([p for p in prompts if p is not None], replies)
     return Taught(out, samples, samples)
