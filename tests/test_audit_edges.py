@@ -19,6 +19,7 @@ from gamekeeper.audit.examples import as_examples
 from gamekeeper.audit.finding import Example
 from gamekeeper.audit.mining import Mined, mine
 from gamekeeper.audit.scene import Scene, gold_of, right_texts, slot_of
+from gamekeeper.audit.truth import is_program
 
 GRADERS = Path(audit_graders_more.__file__)
 QUICK = ("protected field", "one divisor", "brevity")
@@ -203,3 +204,21 @@ def test_every_attack_has_a_name_of_its_own() -> None:
     mined = mine(Path(audit_graders_more.__file__).read_text())
     ids = [attack.id for attack in battery(mined, there)]
     assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize(
+    ("text", "program"),
+    [
+        ("print(int(input()) * 2)", True),
+        ("def f(x): return x", True),
+        ("import os", True),
+        ("x = 3", True),
+        ("42", False),
+        ("sin(x) + 1", False),
+        ("Paris", False),
+        ("a b", False),
+        ("x == 3", False),
+    ],
+)
+def test_a_program_is_told_from_an_answer(text: str, program: bool) -> None:
+    assert is_program(text) is program

@@ -8,6 +8,7 @@ unknown carry their own proof: they are built so that no reader could call them 
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Iterable
@@ -88,3 +89,17 @@ def commitments(reply: str) -> Iterable[str]:
     boxed = _BOXED.findall(reply)
     if len(boxed) == 1:
         yield boxed[0]
+
+
+_SPEAKS = ("print", "input", "exit", "open")
+
+
+def is_program(text: str) -> bool:
+    """Whether a text is Python that does something. Words around it may change nothing: `not print(42)` prints 42."""
+    try:
+        nodes = list(ast.walk(ast.parse(text)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    acts = (ast.FunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Assign, ast.For, ast.While)
+    called = {node.func.id for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    return bool(called.intersection(_SPEAKS)) or any(isinstance(node, acts) for node in nodes)

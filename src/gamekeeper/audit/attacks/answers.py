@@ -90,7 +90,8 @@ def attacks(mined: Mined, first: Scene) -> Iterator[Attack]:
 
 def _known(scene: Scene) -> bool:
     # Around a sentence or a paragraph a few words more do not make the reply wrong.
-    return bool(scene.gold) and len(scene.gold.split()) <= 3 and len(scene.gold) < 80 and len(scene.wrongs) > 1
+    short = bool(scene.gold) and len(scene.gold.split()) <= 3 and len(scene.gold) < 80
+    return short and len(scene.wrongs) > 1 and not truth.is_program(scene.gold)
 
 
 def _enumerations(made: Maker) -> Iterator[Attack]:
