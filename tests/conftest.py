@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,10 @@ from hypothesis import settings
 settings.register_profile("gamekeeper", deadline=None, derandomize=True)
 settings.register_profile("search", deadline=None)
 settings.load_profile("gamekeeper")
+
+# A shell without job control starts what is put in the background with SIGINT ignored, and commands inherit that: the
+# tests that interrupt one would wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
