@@ -10,9 +10,11 @@ from __future__ import annotations
 import io
 import re
 import socket
+import sys
 import tarfile
 import tempfile
 from collections.abc import Collection, Mapping
+from contextlib import ExitStack, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,10 +48,14 @@ class Spread:
 
     def __init__(self, address: str) -> None:
         self._ray = need_ray()
+        # Ray tells of lost nodes on stdout, from a thread of its own, whatever it is asked; that is for our answer.
+        self._aside = ExitStack()
         try:
             _knock(address)
+            self._aside.enter_context(redirect_stdout(sys.stderr))
             self._ray.init(address=address, log_to_driver=False, logging_level="error", configure_logging=True)
         except (OSError, ValueError, RuntimeError) as error:
+            self._aside.close()
             raise CouldNotLook(
                 f"There is no Ray cluster at {address!r}: {error}. Start one with `ray start --head`, or leave "
                 "out --ray."
@@ -89,6 +95,7 @@ class Spread:
         for reference in self._running:
             self._ray.cancel(reference, force=True)
         self._ray.shutdown()
+        self._aside.close()
 
 
 def remote_cell(plain: Mapping[str, Any], addresses: list[str], *packed: bytes) -> tuple[str, Any, bytes]:
