@@ -266,7 +266,9 @@ def test_a_checkpoint_folder_is_a_model_too(policy: PocketPolicy, tmp_path: Path
     assert log.eval.model == f"gamekeeper/{folder}"
 
 
-@pytest.mark.parametrize("provider", ["openai-api/local/pocket", "openai/pocket -M responses_api=false"])
+@pytest.mark.parametrize(
+    "provider", ["openai-api/local/pocket", "openai/pocket", "openai/pocket -M responses_api=false"]
+)
 def test_inspects_openai_clients_measure_our_server(provider: str, policy: PocketPolicy, tmp_path: Path) -> None:
     """The command line of both programs: `gamekeeper serve`, and `inspect eval` with the provider that asks it."""
     game = load_game("tamper")

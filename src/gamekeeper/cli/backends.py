@@ -19,41 +19,40 @@ if TYPE_CHECKING:
     from gamekeeper.games.base import BaseGame
 
 NAMES = ("native", "trl")
-Backend = Annotated[
-    str,
-    typer.Option(metavar="NAME", help="Who trains: native (pocket models) or trl (any Hugging Face model)."),
-]
-Preset = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="With --backend trl: settings of the paper. Known: paper.", show_default=False),
-]
-Distil = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="RUN",
-        help="With --backend trl: no GRPO; fine-tune the model on the rollouts of this run.",
-        show_default=False,
-    ),
-]
-DryRun = Annotated[
-    bool,
-    typer.Option("--dry-run", help="With --backend trl: show all settings and check model and data; train nothing."),
-]
-Track = Annotated[
-    list[str] | None,
-    typer.Option(metavar="NAME", help="Also log to tensorboard, trackio or wandb, offline; may be repeated."),
-]
 
 
 @dataclass(frozen=True)
 class Chosen:
     """What the options say of the trainer."""
 
-    backend: str
-    preset: str | None
-    distil: Path | None
-    dry_run: bool
-    track: tuple[str, ...]
+    backend: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Who trains: native (pocket models) or trl (any Hugging Face model)."),
+    ] = "native"
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="With --backend trl: settings of the paper. Known: paper.", show_default=False
+        ),
+    ] = None
+    distil: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN",
+            help="With --backend trl: no GRPO; fine-tune the model on the rollouts of this run.",
+            show_default=False,
+        ),
+    ] = None
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="With --backend trl: show all settings and check model and data; train nothing."
+        ),
+    ] = False
+    track: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Also log to tensorboard, trackio or wandb, offline; may be repeated."),
+    ] = None
 
     def __post_init__(self) -> None:
         if self.backend not in NAMES:
@@ -61,9 +60,10 @@ class Chosen:
         alone = [("--preset", self.preset), ("--distil", self.distil), ("--dry-run", self.dry_run)]
         if self.backend == "native" and (wrong := [name for name, given in alone if given]):
             raise UsageError(f"{wrong[0]} goes with --backend trl; the native trainer trains pocket models only.")
-        if len(set(self.track)) < len(self.track):
+        trackers = self.track or ()
+        if len(set(trackers)) < len(trackers):
             raise UsageError("--track names a tracker twice. Keep one of the two.")
-        for name in self.track:
+        for name in trackers:
             from gamekeeper.adapters.tracking import check_tracker
 
             check_tracker(name)

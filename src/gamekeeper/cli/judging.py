@@ -56,30 +56,18 @@ _ENOUGH = 20
 class Asked:
     """What the options say of a judge."""
 
-    url: str | None
-    model: str | None
-    cache: Path | None
-    most_unscored: float | None
-    served: bool = False
-    """Whether the model that is measured is on a server, which may fail as a judge may."""
+    judge: Url = None
+    judge_model: Model = None
+    judge_cache: Cache = None
 
     def __post_init__(self) -> None:
-        share = self.most_unscored
-        if share is not None and not 0 <= share <= 1:
-            raise UsageError(f"--max-unscored must be a share from 0 to 1, got {share!r}.")
-        if self.url is None and (self.model is not None or self.cache is not None):
+        if self.judge is None and (self.judge_model is not None or self.judge_cache is not None):
             raise UsageError("--judge-model and --judge-cache belong to a judge; give its address with --judge URL.")
-
-    @property
-    def limit(self) -> float:
-        if self.most_unscored is not None:
-            return self.most_unscored
-        return JUDGED_SHARE if self.served or self.url is not None else 1.0
 
     @contextmanager
     def seated(self, game: BaseGame) -> Iterator[None]:
         """The game with the judge that was asked for, if any was."""
-        if self.url is None:
+        if self.judge is None:
             yield
             return
         from gamekeeper.rewards.endpoint import EndpointJudge, JudgeSettings
@@ -89,14 +77,33 @@ class Asked:
             raise UsageError(f"The game {game.name!r} needs no judge; leave out --judge.")
         if game.level == "pocket":
             raise UsageError(f"At pocket level {game.name!r} needs no judge; leave out --judge, or give --data.")
-        if not self.model:
+        if not self.judge_model:
             raise UsageError("--judge needs --judge-model NAME, the name of the model on that server.")
-        judge = EndpointJudge(JudgeSettings(self.url, self.model), self.cache or default_folder())
+        judge = EndpointJudge(JudgeSettings(self.judge, self.judge_model), self.judge_cache or default_folder())
         game.judge = judge
         try:
             yield
         finally:
             judge.close()
+
+
+@dataclass(frozen=True)
+class Tolerant(Asked):
+    """The same for a verb that ends when too many replies could not be scored."""
+
+    max_unscored: MostUnscored = None
+
+    def __post_init__(self) -> None:
+        Asked.__post_init__(self)
+        share = self.max_unscored
+        if share is not None and not 0 <= share <= 1:
+            raise UsageError(f"--max-unscored must be a share from 0 to 1, got {share!r}.")
+
+    def limit(self, served: bool = False) -> float:
+        """The largest share. served: the model that is measured is on a server, which may fail as a judge may."""
+        if self.max_unscored is not None:
+            return self.max_unscored
+        return JUDGED_SHARE if served or self.judge is not None else 1.0
 
 
 def stop_if_blind(failed: Counter[str], total: int, limit: float, go_on: str, at_end: bool = False) -> None:

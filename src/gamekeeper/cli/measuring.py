@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,46 +19,47 @@ from gamekeeper.cli.unfinished import Unfinished, row_of
 from gamekeeper.errors import UsageError
 
 if TYPE_CHECKING:
+    from gamekeeper.config import EvalConfig
     from gamekeeper.games.base import BaseGame
 
 _ALL = 2**31 - 1
 
 
-def evaluate(
-    name: options.Name,
-    model: Annotated[
-        str,
-        typer.Option(
-            metavar="MODEL",
-            help="pocket, the directory of a checkpoint, script:NAME (honest, exploit, null), or the http(s) URL of an "
-            "OpenAI-compatible server. Its key: GAMEKEEPER_MODEL_KEY.",
-        ),
-    ],
-    n: Annotated[int | None, typer.Option("--n", "-n", metavar="N", help="How many items.", show_default=False)] = None,
-    samples: Annotated[int | None, typer.Option(metavar="N", help="Replies to each item.", show_default=False)] = None,
-    seed: options.Seed = 0,
-    split: options.Split = "test",
-    patches: options.Patches = "flawed",
-    data: options.Data = None,
-    params: options.Params = None,
-    limit: options.Limit = None,
-    clean: options.Clean = False,
-    judge: judging.Url = None,
-    judge_model: judging.Model = None,
-    judge_cache: judging.Cache = None,
-    max_unscored: judging.MostUnscored = None,
-    temperature: Annotated[float | None, typer.Option(metavar="T", help="0 is greedy.", show_default=False)] = None,
-    model_name: served.Name = None,
-    max_tokens: served.MaxTokens = None,
-    concurrency: served.Concurrency = None,
-    timeout: served.Timeout = None,
-    body: served.Body = None,
-    settings: options.Set = None,
+@dataclass(frozen=True, slots=True)
+class Measuring:
+    """How much is played, and where the episodes go."""
+
+    n: Annotated[int | None, typer.Option("--n", "-n", metavar="N", help="How many items.", show_default=False)] = None
+    samples: Annotated[int | None, typer.Option(metavar="N", help="Replies to each item.", show_default=False)] = None
+    seed: options.Seed = 0
+    temperature: Annotated[float | None, typer.Option(metavar="T", help="0 is greedy.", show_default=False)] = None
+    settings: options.Set = None
     out: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write every episode as JSON lines; rerun to resume.", show_default=False),
-    ] = None,
-    as_json: options.Json = False,
+    ] = None
+    as_json: options.Json = False
+
+    def config(self, played: options.Played) -> EvalConfig:
+        from gamekeeper.config import EvalConfig, from_mapping
+
+        items = _items(self.n, played.limit, played.data)
+        if items == _ALL and any(s.startswith("eval.items=") for s in self.settings or ()):
+            items = None
+        changes = {"eval.items": items, "eval.samples": self.samples, "eval.temperature": self.temperature}
+        tree = options.settings_tree(self.settings, {**changes, "eval.split": played.split})
+        return from_mapping(EvalConfig, tree["eval"], "eval")
+
+    @property
+    def again(self) -> str:
+        if self.out is None:
+            return "Use --out FILE to be able to go on."
+        return f"The same command goes on with --out {self.out}."
+
+
+@options.folded(served.Served, Measuring, options.Played, judging.Tolerant)
+def evaluate(
+    name: options.Name, server: served.Served, how: Measuring, played: options.Played, rated: judging.Tolerant
 ) -> None:
     """Measure a policy on a game, without training it.
 
@@ -69,48 +71,35 @@ def evaluate(
       gamekeeper eval tamper --model script:honest --data test.parquet --limit 20
       gamekeeper eval tamper --model http://localhost:8000/v1 --out rows.jsonl
     """
-    options.check_split(split)
-    server = served.Served(model, model_name, max_tokens, concurrency, timeout, body)
-    asked = judging.Asked(judge, judge_model, judge_cache, max_unscored, server.is_one)
-    game = options.open_game(name, patches, data, params, clean)
-    changes = {"eval.items": _items(n, limit, data), "eval.samples": samples, "eval.temperature": temperature}
-    config = _config(settings, {**changes, "eval.split": split})
+    limit = rated.limit(server.is_one)
+    game = played.open(name)
+    config = how.config(played)
     if game.level == "paper":
         _say_what_is_there(game, config)
-    what = {"game": name, "patches": sorted(game.patches), "model": model, "split": split, "seed": seed}
-    what |= server.described()
-    again = f"The same command goes on with --out {out}." if out else "Use --out FILE to be able to go on."
-    with console.interruptible(again), asked.seated(game), _parts(game, out, what, config) as (done, keep):
+    what: dict[str, Any] = {"game": name, "patches": sorted(game.patches), "model": server.model, "split": played.split}
+    what |= {"seed": how.seed, **server.described()}
+    with console.interruptible(how.again), rated.seated(game), _parts(game, how.out, what, config) as (done, keep):
         from gamekeeper.studies import runner
 
         def part(made: Sequence[Any]) -> None:
             keep(made)
             seen.extend(e.score for e in made)
-            judging.stop_if_blind(judging.reasons(seen), len(seen), asked.limit, again)
+            judging.stop_if_blind(judging.reasons(seen), len(seen), limit, how.again)
 
         seen = [e.score for e in done]
-        with Meter(name) as meter, server.policy(out, game, config, meter) as policy:
-            found = runner.evaluate(game, policy, config, seed=seed, progress=meter, done=done, keep=part)
-        judging.stop_if_blind(judging.reasons(seen), len(seen), asked.limit, again, at_end=True)
-        if out is not None:
-            _write_rows(out, found.rows)
-    _show(what, config, found, as_json)
+        with Meter(name) as meter, server.policy(how.out, game, config, meter) as policy:
+            found = runner.evaluate(game, policy, config, seed=how.seed, progress=meter, done=done, keep=part)
+        judging.stop_if_blind(judging.reasons(seen), len(seen), limit, how.again, at_end=True)
+        if how.out is not None:
+            _write_rows(how.out, found.rows)
+    _show(what, config, found, how.as_json)
 
 
 def _items(n: int | None, limit: int | None, data: Path | None) -> int | None:
     """How many items: with a data file all of it, unless one of the two options says less."""
-    options.check_limit(limit, data)
     if n is not None and limit is not None:
         raise UsageError("--n and --limit say the same here. Keep one of the two.")
     return n if n is not None else limit if limit is not None else _ALL if data is not None else None
-
-
-def _config(settings: list[str] | None, changes: dict[str, Any]) -> Any:
-    from gamekeeper.config import EvalConfig, from_mapping
-
-    if changes["eval.items"] == _ALL and any(s.startswith("eval.items=") for s in settings or ()):
-        changes["eval.items"] = None
-    return from_mapping(EvalConfig, options.settings_tree(settings, changes)["eval"], "eval")
 
 
 def _say_what_is_there(game: BaseGame, config: Any) -> None:

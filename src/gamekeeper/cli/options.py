@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
@@ -51,18 +51,22 @@ def folded(*records: type) -> Callable[[Callable[..., None]], Callable[..., None
     """For a verb of many options: its last arguments are dataclasses, of which each field is an option."""
 
     def decorated(verb: Callable[..., None]) -> Callable[..., None]:
-        own = list(inspect.signature(verb).parameters.values())[: -len(records)]
+        known = list(inspect.signature(verb).parameters.values())
+        own, filled = known[: -len(records)], known[-len(records) :]
         parts = [(f, get_type_hints(r, include_extras=True)[f.name]) for r in records for f in fields(r)]
         hints = get_type_hints(verb, include_extras=True)
         shown = [p.replace(annotation=hints[p.name]) for p in own]
         shown += [
-            inspect.Parameter(f.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=f.default, annotation=hint)
+            inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=_default(f.default), annotation=hint)
             for f, hint in parts
         ]
 
         def called(**given: Any) -> None:
-            made = [r(**{f.name: given.pop(f.name) for f in fields(r)}) for r in records]
-            verb(*(given[p.name] for p in own), *made)
+            made = {
+                p.name: r(**{f.name: given.pop(f.name) for f in fields(r)})
+                for p, r in zip(filled, records, strict=True)
+            }
+            verb(**given, **made)
 
         called.__name__, called.__doc__ = verb.__name__, verb.__doc__
         # What typer reads.
@@ -71,6 +75,28 @@ def folded(*records: type) -> Callable[[Callable[..., None]], Callable[..., None
         return called
 
     return decorated
+
+
+def _default(given: Any) -> Any:
+    return inspect.Parameter.empty if given is MISSING else given
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """Which items of which game are met."""
+
+    patches: Patches = "flawed"
+    params: Params = None
+    data: Data = None
+    split: Split = "test"
+    limit: Limit = None
+    clean: Clean = False
+
+    def open(self, name: str) -> BaseGame:
+        """The game; raises UsageError for options that do not go together."""
+        check_split(self.split)
+        check_limit(self.limit, self.data)
+        return open_game(name, self.patches, self.data, self.params, self.clean)
 
 
 def open_game(

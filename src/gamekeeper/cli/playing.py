@@ -82,17 +82,14 @@ def _marks(patch: dict[str, Any]) -> str:
 # items
 
 
+@options.folded(options.Played)
 def items(
     name: options.Name,
     n: Annotated[int, typer.Option("--n", "-n", metavar="N", help="How many generated items.")] = 5,
-    split: options.Split = "test",
     seed: options.Seed = 0,
-    patches: options.Patches = "flawed",
-    data: options.Data = None,
-    limit: options.Limit = None,
-    clean: options.Clean = False,
-    params: options.Params = None,
     as_json: options.Json = False,
+    *,
+    played: options.Played,
 ) -> None:
     """Print items of a game.
 
@@ -104,12 +101,10 @@ def items(
       gamekeeper items tamper --n 2
       gamekeeper items summary --data test.parquet --limit 10 --json > items.jsonl
     """
-    options.check_split(split)
-    options.check_limit(limit, data)
     options.at_least("--n", n, 0)
-    game = options.open_game(name, patches, data, params, clean)
-    found = _described(game, split, limit)
-    for item in found or _generated(game, split, seed, n):
+    game = played.open(name)
+    found = _described(game, played.split, played.limit)
+    for item in found or _generated(game, played.split, seed, n):
         prompt = game.prompt(item) or ()
         if as_json:
             messages = [{"role": m.role, "content": m.content} for m in prompt]

@@ -32,12 +32,11 @@ BATCH_BYTES = 8 * 2**20
 GROUPS = 100
 
 
-def score(
-    name: options.Name,
-    replies: Annotated[str, typer.Option(metavar="FILE", help="JSON lines of items and replies; - for stdin.")],
-    patches: options.Patches = "flawed",
-    data: options.Data = None,
-    split: options.Split = "test",
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """Which replies, and where their scores go."""
+
+    replies: Annotated[str, typer.Option(metavar="FILE", help="JSON lines of items and replies; - for stdin.")]
     seed: Annotated[
         int | None,
         typer.Option(
@@ -45,20 +44,20 @@ def score(
             help="Draw chance events (an audit) anew for each line. Default: the item's own.",
             show_default=False,
         ),
-    ] = None,
-    params: options.Params = None,
-    limit: options.Limit = None,
-    clean: options.Clean = False,
-    judge: judging.Url = None,
-    judge_model: judging.Model = None,
-    judge_cache: judging.Cache = None,
-    max_unscored: judging.MostUnscored = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write here, not to stdout; rerun to resume.")
-    ] = None,
-    keep_going: Annotated[bool, typer.Option("--keep-going", help="Pass over bad lines and count them.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the closing summary, on stderr, as JSON too.")] = False,
-) -> None:
+    ] = None
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write here, not to stdout; rerun to resume.")] = None
+    keep_going: Annotated[bool, typer.Option("--keep-going", help="Pass over bad lines and count them.")] = False
+    as_json: Annotated[bool, typer.Option("--json", help="Print the closing summary, on stderr, as JSON too.")] = False
+
+    @property
+    def again(self) -> str:
+        if self.out is None:
+            return "Use --out FILE to be able to go on."
+        return f"The same command goes on from there; the scores so far are in {self.out}."
+
+
+@options.folded(Scoring, options.Played, judging.Tolerant)
+def score(name: options.Name, how: Scoring, played: options.Played, rated: judging.Tolerant) -> None:
     """Score replies from a file.
 
     Prints one JSON line of reward, truth and evidence for each line of the file. A summary follows on stderr.
@@ -73,28 +72,21 @@ def score(
       gamekeeper score compliance --data test.parquet --replies said.jsonl --judge http://node:8000/v1 --judge-model M
       my-model < items.jsonl | gamekeeper score summary --replies - --keep-going
     """
-    options.check_split(split)
-    options.check_limit(limit, data)
-    asked = judging.Asked(judge, judge_model, judge_cache, max_unscored)
-    game = options.open_game(name, patches, data, params, clean)
-    again = (
-        f"The same command goes on from there; the scores so far are in {out}."
-        if out
-        else "Use --out FILE to be able to go on."
-    )
+    game = played.open(name)
     with ExitStack() as stack:
-        stack.enter_context(console.interruptible(again))
-        stack.enter_context(asked.seated(game))
-        source = _open_source(replies, stack)
-        ledger = Ledger(game, _settings(game, seed))
-        sink = ledger.reopen(out, stack) if out else sys.stdout
-        reader = Reader(game, "stdin" if replies == "-" else replies, split, seed, limit)
+        stack.enter_context(console.interruptible(how.again))
+        stack.enter_context(rated.seated(game))
+        source = _open_source(how.replies, stack)
+        ledger = Ledger(game, _settings(game, how.seed))
+        sink = ledger.reopen(how.out, stack) if how.out else sys.stdout
+        shown_as = "stdin" if how.replies == "-" else how.replies
+        reader = Reader(game, shown_as, played.split, how.seed, played.limit)
         stack.callback(reader.close)
-        bar = out is not None or not sys.stdout.isatty()  # lines and a bar on one screen would mix
+        bar = how.out is not None or not sys.stdout.isatty()  # lines and a bar on one screen would mix
         meter = stack.enter_context(Meter(f"score {name}", _size(source), shown=bar))
-        _score_all(_Job(game, reader, ledger, sink, meter, keep_going, asked.limit, again), source)
-    judging.stop_if_blind(ledger.failed, len(ledger.scores), asked.limit, again, at_end=True)
-    _conclude(ledger, as_json)
+        _score_all(_Job(game, reader, ledger, sink, meter, how.keep_going, rated.limit(), how.again), source)
+    judging.stop_if_blind(ledger.failed, len(ledger.scores), rated.limit(), how.again, at_end=True)
+    _conclude(ledger, how.as_json)
 
 
 def _settings(game: BaseGame, seed: int | None) -> str:

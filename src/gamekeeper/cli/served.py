@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,51 +20,51 @@ if TYPE_CHECKING:
     from gamekeeper.games.base import BaseGame
     from gamekeeper.policy.endpoint import EndpointPolicy, PolicySettings
 
-Name = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="Server: the model. Default: the only one there.", show_default=False),
-]
-MaxTokens = Annotated[
-    int | None, typer.Option(metavar="N", help="Server: most new tokens of a reply. Default: 1024.", show_default=False)
-]
-Concurrency = Annotated[
-    int | None, typer.Option(metavar="N", help="Server: requests at once. Default: 16.", show_default=False)
-]
-Timeout = Annotated[
-    float | None, typer.Option(metavar="SECONDS", help="Server: for one reply. Default: 300.", show_default=False)
-]
-Body = Annotated[
-    str | None,
-    typer.Option(
-        metavar="JSON",
-        help="Server: fields to set in each request; null leaves one out, e.g. '{\"max_tokens\": null}'.",
-        show_default=False,
-    ),
-]
-_OPTIONS = {"name": "--model-name", "max_tokens": "--max-tokens", "concurrency": "--concurrency"}
-_OPTIONS |= {"timeout_s": "--timeout", "body": "--body"}
-
 
 @dataclass(frozen=True)
 class Served:
     """What the options say of a served model. They belong to a URL."""
 
-    model: str
-    name: str | None = None
-    max_tokens: int | None = None
-    concurrency: int | None = None
-    timeout_s: float | None = None
-    body: str | None = None
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="MODEL",
+            help="pocket, the directory of a checkpoint, script:NAME (honest, exploit, null), or the http(s) URL of an "
+            "OpenAI-compatible server. Its key: GAMEKEEPER_MODEL_KEY.",
+        ),
+    ]
+    model_name: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Server: the model. Default: the only one there.", show_default=False),
+    ] = None
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Server: most new tokens of a reply. Default: 1024.", show_default=False),
+    ] = None
+    concurrency: Annotated[
+        int | None, typer.Option(metavar="N", help="Server: requests at once. Default: 16.", show_default=False)
+    ] = None
+    timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Server: for one reply. Default: 300.", show_default=False)
+    ] = None
+    body: Annotated[
+        str | None,
+        typer.Option(
+            metavar="JSON",
+            help="Server: fields to set in each request; null leaves one out, e.g. '{\"max_tokens\": null}'.",
+            show_default=False,
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
-        given = [option for key, option in _OPTIONS.items() if getattr(self, key) is not None]
+        given = [f.name for f in fields(self)[1:] if getattr(self, f.name) is not None]
         if given and not self.is_one:
             raise UsageError(
-                f"{given[0]} belongs to a model on a server, but --model is {self.model!r}. "
+                f"--{given[0].replace('_', '-')} belongs to a model on a server, but --model is {self.model!r}. "
                 "Leave it out, or give a URL such as http://localhost:8000/v1."
             )
-        if self.timeout_s is not None and not self.timeout_s > 0:
-            raise UsageError(f"--timeout must be above 0 seconds, got {self.timeout_s}.")
+        if self.timeout is not None and not self.timeout > 0:
+            raise UsageError(f"--timeout must be above 0 seconds, got {self.timeout}.")
 
     @property
     def is_one(self) -> bool:
@@ -76,8 +76,8 @@ class Served:
         from gamekeeper.policy.endpoint import settings_of
 
         body = _object(self.body)
-        more = {"max_tokens": self.max_tokens, "concurrency": self.concurrency, "timeout_s": self.timeout_s}
-        return settings_of(self.model, self.name, body=body, **more)
+        more = {"max_tokens": self.max_tokens, "concurrency": self.concurrency, "timeout_s": self.timeout}
+        return settings_of(self.model, self.model_name, body=body, **more)
 
     def described(self) -> dict[str, Any]:
         """What an evaluation's result says of the server, and what tells one evaluation from another."""

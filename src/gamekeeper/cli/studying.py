@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,34 +25,50 @@ OUT = Path("runs/studies")
 _MOST_SEEDS = 1000
 
 
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Which cells, and how large their runs are."""
+
+    seeds: Annotated[
+        str | None, typer.Option(metavar="SEEDS", help="E.g. 0-4 or 0,3. Default: the study's own.", show_default=False)
+    ] = None
+    games: Annotated[
+        str | None, typer.Option(metavar="GAMES", help="Names with commas. Default: all four.", show_default=False)
+    ] = None
+    size: Annotated[str, typer.Option(metavar="SIZE", help="pocket, or quick: minutes, and no findings.")] = "pocket"
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="The base: pocket or a checkpoint. Default: pocket.", show_default=False),
+    ] = None
+    settings: options.Set = None
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where the work is done, and where the records go."""
+
+    workers: Annotated[int, typer.Option(metavar="N", help="Cells at once, one process each.")] = 2
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Spread over this Ray cluster; auto finds one.", show_default=False),
+    ] = None
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where cells work.")] = OUT
+    records: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where records go. Default: DIR/records.", show_default=False)
+    ] = None
+
+
+@options.folded(Grid, Where)
 def study(
     ctx: typer.Context,
     name: Annotated[
         str | None, typer.Argument(metavar="[STUDY]", help="A study's name; without one, they are listed.")
     ] = None,
-    seeds: Annotated[
-        str | None, typer.Option(metavar="SEEDS", help="E.g. 0-4 or 0,3. Default: the study's own.", show_default=False)
-    ] = None,
-    games: Annotated[
-        str | None, typer.Option(metavar="GAMES", help="Names with commas. Default: all four.", show_default=False)
-    ] = None,
-    size: Annotated[str, typer.Option(metavar="SIZE", help="pocket, or quick: minutes, and no findings.")] = "pocket",
-    model: Annotated[
-        str | None,
-        typer.Option(metavar="MODEL", help="The base: pocket or a checkpoint. Default: pocket.", show_default=False),
-    ] = None,
-    settings: options.Set = None,
-    workers: Annotated[int, typer.Option(metavar="N", help="Cells at once, one process each.")] = 2,
-    ray: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="Spread over this Ray cluster; auto finds one.", show_default=False),
-    ] = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where cells work.")] = OUT,
-    records: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where records go. Default: DIR/records.", show_default=False)
-    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the cells and what they will cost.")] = False,
     as_json: options.Json = False,
+    *,
+    grid: Grid,
+    where: Where,
 ) -> None:
     """Run a study and answer its question.
 
@@ -70,22 +86,17 @@ def study(
         return
     from gamekeeper.studies.catalogue import study_of
 
-    options.at_least("--workers", workers, 1)
+    options.at_least("--workers", where.workers, 1)
     chosen = study_of(name)
-    scope = _scope(chosen, seeds, games, _Sizes(size, model, settings))
-    store = _store(out, records)
+    scope = _scope(chosen, grid)
+    store = _store(where.out, where.records)
     placed = list(chosen.place(scope))
     if dry_run:
-        _show_plan(placed, store, workers, as_json)
+        _show_plan(placed, store, where.workers, as_json)
         return
+    about = {"settings": scope.settings(), "command": call_for_records((ctx.find_root().obj or {}).get("typed", []))}
     with console.interruptible(f"Finished cells are kept. Go on with the same command: gamekeeper study {name} ..."):
-        outcome = _run(
-            chosen,
-            placed,
-            scope,
-            store,
-            _Where(workers, ray, call_for_records((ctx.find_root().obj or {}).get("typed", []))),
-        )
+        outcome = _run(chosen, placed, about, store, where)
     _finish(chosen, store, outcome, as_json)
 
 
@@ -118,36 +129,22 @@ def _listed(as_json: bool) -> None:
 # What is asked for
 
 
-class _Sizes:
-    """The options that say how large the runs are."""
-
-    def __init__(self, size: str, model: str | None, settings: Sequence[str] | None) -> None:
-        self.size, self.model, self.settings = size, model, settings
-
-
-class _Where:
-    """The options that say where the work is done, and the command for the records."""
-
-    def __init__(self, workers: int, ray: str | None, command: str) -> None:
-        self.workers, self.ray, self.command = workers, ray, command
-
-
-def _scope(study: Study, seeds: str | None, games: str | None, sizes: _Sizes) -> Scope:
+def _scope(study: Study, grid: Grid) -> Scope:
     from gamekeeper.config import EvalConfig, SftConfig, TrainConfig, from_mapping
     from gamekeeper.studies.scope import SIZES
     from gamekeeper.types import to_plain
 
-    if sizes.size not in SIZES:
-        raise UnknownName("size", sizes.size, SIZES)
-    scope = SIZES[sizes.size]
-    tree = options.settings_tree(sizes.settings, {}, {"sft": SftConfig})
+    if grid.size not in SIZES:
+        raise UnknownName("size", grid.size, SIZES)
+    scope = SIZES[grid.size]
+    tree = options.settings_tree(grid.settings, {}, {"sft": SftConfig})
     made: dict[str, Any] = {
         room: from_mapping(cls, {**to_plain(getattr(scope, room)), **tree[room]}, room)
         for room, cls in (("train", TrainConfig), ("eval", EvalConfig), ("sft", SftConfig))
     }
-    chosen = _games(study, games)
-    given = study.seeds if seeds is None else seeds_in(seeds)
-    return replace(scope, games=chosen, seeds=given, model=sizes.model or scope.model, **made)
+    chosen = _games(study, grid.games)
+    given = study.seeds if grid.seeds is None else seeds_in(grid.seeds)
+    return replace(scope, games=chosen, seeds=given, model=grid.model or scope.model, **made)
 
 
 def _games(study: Study, given: str | None) -> tuple[str, ...]:
@@ -212,15 +209,14 @@ def _show_plan(placed: Sequence[Placed], store: Store, workers: int, as_json: bo
 # Running
 
 
-def _run(study: Study, placed: Sequence[Placed], scope: Scope, store: Store, where: _Where) -> Outcome:
+def _run(study: Study, placed: Sequence[Placed], about: dict[str, Any], store: Store, where: Where) -> Outcome:
     from gamekeeper.studies.grid import run_grid
     from gamekeeper.studies.runner import commit, need_training
 
     need_training()
     store.hold()
     try:
-        about = {"settings": scope.settings(), "command": where.command, "commit": commit()}
-        store.plan(study.name, placed, about)
+        store.plan(study.name, placed, {**about, "commit": commit()})
         executor = _executor(store, where)
         with ExitStack() as stack:
             meter = stack.enter_context(Meter(study.name, 1.0))
@@ -229,7 +225,7 @@ def _run(study: Study, placed: Sequence[Placed], scope: Scope, store: Store, whe
         store.close()
 
 
-def _executor(store: Store, where: _Where) -> Executor:
+def _executor(store: Store, where: Where) -> Executor:
     if where.ray is not None:
         from gamekeeper.studies.spread import Spread
 

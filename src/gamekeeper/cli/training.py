@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,23 +23,27 @@ CLOSING = ("reward", "itp", "er")
 # run
 
 
-def run(
-    ctx: typer.Context,
-    name: options.Name,
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What is trained, on which game, and where the run goes. None: what is stored, or else the default."""
+
     arm: Annotated[
         str | None, typer.Option(metavar="ARM", help="flawed, secure or both. Default: both.", show_default=False)
-    ] = None,
+    ] = None
     patches: Annotated[
         str | None,
         typer.Option(metavar="PATCHES", help="One run with these patches, e.g. a,b=0.5.", show_default=False),
-    ] = None,
+    ] = None
+    params: options.Params = None
+    data: options.Data = None
     seed: Annotated[
         int | None, typer.Option(metavar="N", help="Seed of all that is drawn. Default: 0.", show_default=False)
-    ] = None,
-    steps: Annotated[int | None, typer.Option(metavar="N", help="Training steps.", show_default=False)] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Default: runs/GAME-ARM-seedN.", show_default=False)
-    ] = None,
+    ] = None
+    steps: Annotated[int | None, typer.Option(metavar="N", help="Training steps.", show_default=False)] = None
+    settings: options.Set = None
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", help="CPU threads. Default: chosen.", show_default=False)
+    ] = None
     model: Annotated[
         str | None,
         typer.Option(
@@ -48,25 +52,27 @@ def run(
             "with --backend trl any Hugging Face model. Default: pocket.",
             show_default=False,
         ),
-    ] = None,
-    data: options.Data = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run, with its settings.")] = False,
-    threads: Annotated[
-        int | None, typer.Option(metavar="N", help="CPU threads. Default: chosen.", show_default=False)
-    ] = None,
-    settings: options.Set = None,
-    params: options.Params = None,
-    no_report: Annotated[bool, typer.Option("--no-report", help="Write no report at the end.")] = False,
-    backend: backends.Backend = "native",
-    preset: backends.Preset = None,
-    distil: backends.Distil = None,
-    dry_run: backends.DryRun = False,
-    track: backends.Track = None,
-    judge: judging.Url = None,
-    judge_model: judging.Model = None,
-    judge_cache: judging.Cache = None,
-    level: isolating.Level = None,
-    as_json: options.Json = False,
+    ] = None
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Default: runs/GAME-ARM-seedN.", show_default=False)
+    ] = None
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run, with its settings.")] = False
+    level: isolating.Level = None
+    no_report: Annotated[bool, typer.Option("--no-report", help="Write no report at the end.")] = False
+    as_json: options.Json = False
+
+    def asked(self, name: str, chosen: backends.Chosen) -> Asked:
+        given = options.game_params(name, self.params or ())
+        shorthands = {"train.steps": self.steps, "train.threads": self.threads}
+        tree = options.settings_tree(self.settings, shorthands, chosen.rooms)
+        where: dict[str, Any] = {"out": self.out, "resume": self.resume, "backend": chosen.backend, "said": chosen.said}
+        what: dict[str, Any] = {"seed": self.seed, "model": self.model, "data": self.data}
+        return Asked(name, self.arm, self.patches, params=given, settings=tree, **what, **where)
+
+
+@options.folded(Training, backends.Chosen, judging.Asked)
+def run(
+    ctx: typer.Context, name: options.Name, training: Training, chosen: backends.Chosen, rated: judging.Asked
 ) -> None:
     """Train a model on a game by GRPO and write a report.
 
@@ -80,24 +86,20 @@ def run(
       gamekeeper run selfgrade --patches audit=0.1 --param told=0.5 --set train.learning_rate=3e-4
       gamekeeper run tamper --backend trl --model Qwen/Qwen3-4B --data DIR --preset paper --dry-run
     """
-    chosen = backends.Chosen(backend, preset, distil, dry_run, tuple(track or ()))
-    rated = judging.Asked(judge, judge_model, judge_cache, None)
-    game = options.open_game(name, patches or "flawed", data, params)
-    tree = options.settings_tree(settings, {"train.steps": steps, "train.threads": threads}, chosen.rooms)
-    given = options.game_params(name, params or ())
-    asked = Asked(name, arm, patches, seed, model, data, given, tree, out, resume, backend, chosen.said)
+    game = options.open_game(name, training.patches or "flawed", training.data, training.params)
+    asked = training.asked(name, chosen)
     todo = plan(asked)
     if not any(leg.begun for leg in todo.legs):
-        asked = replace(asked, settings=chosen.with_preset(tree, game))
+        asked = replace(asked, settings=chosen.with_preset(asked.settings, game))
     config = config_for(asked, todo.legs, chosen.config)
     with rated.seated(game):
-        if dry_run:
-            return backends.show_dry_run(config, game, as_json)
-        isolating.require_for(game, level)
+        if chosen.dry_run:
+            return backends.show_dry_run(config, game, training.as_json)
+        isolating.require_for(game, training.level)
         for leg in todo.legs:
             _one_run(chosen, config, leg, game, _again(ctx, todo.folder))
     if backends.is_first():
-        _finish(todo, not no_report, as_json)
+        _finish(todo, not training.no_report, training.as_json)
     return None
 
 

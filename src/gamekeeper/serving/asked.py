@@ -6,7 +6,7 @@ Fields that change nothing here (a user's name, metadata, penalties of zero) are
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,7 +58,7 @@ def asked_for(body: Any) -> Asked:
     options = body.get("stream_options") or {}
     return Asked(
         model=_text(body, "model"),
-        prompt=_prompt(body.get("messages")),
+        prompt=prompt_of(body.get("messages"), "messages", ("text",)),
         choices=_whole(body, "n", 1, MOST_CHOICES) or 1,
         limit=_limit(body),
         temperature=_number(body, "temperature", 0, 2, 1.0),
@@ -88,22 +88,23 @@ def _refuse_what_cannot_be_done(body: Mapping[str, Any]) -> None:
         raise Refused("This server writes plain text; response_format must be {'type': 'text'}.", "response_format")
 
 
-def _prompt(messages: Any) -> Prompt:
+def prompt_of(messages: Any, where: str, kinds: Sequence[str]) -> Prompt:
+    """Messages of a request's field `where`; their text may be in parts of these kinds. Raises Refused."""
     if not isinstance(messages, list) or not messages:
-        raise Refused("'messages' must be a list with at least one message.", "messages")
-    return tuple(_message(message, f"messages[{n}]") for n, message in enumerate(messages))
+        raise Refused(f"{where!r} must be a list with at least one message.", where)
+    return tuple(_message(message, f"{where}[{n}]", kinds) for n, message in enumerate(messages))
 
 
-def _message(message: Any, where: str) -> Message:
+def _message(message: Any, where: str, kinds: Sequence[str]) -> Message:
     if not isinstance(message, Mapping):
         raise Refused(f"{where} must be an object with 'role' and 'content'.", where)
     role = message.get("role")
     if not isinstance(role, str) or role not in _ROLES:
         raise Refused(f"{where}.role must be one of {', '.join(_ROLES)}, got {role!r}.", f"{where}.role")
-    return Message(_ROLES[role], _content(message.get("content"), f"{where}.content"))
+    return Message(_ROLES[role], _content(message.get("content"), f"{where}.content", kinds))
 
 
-def _content(content: Any, where: str) -> str:
+def _content(content: Any, where: str, kinds: Sequence[str]) -> str:
     """A text, or a list of text parts."""
     if content is None:
         return ""
@@ -113,8 +114,9 @@ def _content(content: Any, where: str) -> str:
         raise Refused(f"{where} must be a text or a list of text parts.", where)
     texts = []
     for part in content:
-        if not isinstance(part, Mapping) or part.get("type") != "text" or not isinstance(part.get("text"), str):
-            raise Refused(f"{where} may hold parts of type 'text' alone: this model reads nothing else.", where)
+        if not isinstance(part, Mapping) or part.get("type") not in kinds or not isinstance(part.get("text"), str):
+            known = " or ".join(repr(k) for k in kinds)
+            raise Refused(f"{where} may hold parts of type {known} alone: this model reads nothing else.", where)
         texts.append(part["text"])
     return "".join(texts)
 

@@ -1,4 +1,4 @@
-"""The HTTP side of `gamekeeper serve`: chat completions and the list of models, as OpenAI's clients expect them.
+"""The HTTP side of `gamekeeper serve`: chat completions, responses and the list of models, as OpenAI's clients ask.
 
 Log-probabilities are those of the distribution that was sampled from, temperature and top-p applied. A reply that would
 run past the model's context ends there with the reason "length"; a prompt that fills the context is refused.
@@ -22,6 +22,7 @@ from gamekeeper.policy.base import Decoding
 from gamekeeper.seeds import derive
 from gamekeeper.serving.asked import Asked, Refused, asked_for
 from gamekeeper.serving.batches import Batchable, Batcher, Full, Reply, Telling
+from gamekeeper.serving.responses import response_asked_for, response_json
 from gamekeeper.serving.running import running, web_server
 
 if TYPE_CHECKING:
@@ -161,10 +162,19 @@ class Answering:
         if asked.stream:
             headers = {"cache-control": "no-cache"}
             return StreamingResponse(self._streamed(talk), media_type="text/event-stream", headers=headers)
-        async for _ in talk.pieces():
-            pass
+        await _ended(talk)
         choices = [_whole(choice) for choice in talk.choices]
         return JSONResponse({**self._head("chat.completion"), "choices": choices, "usage": talk.usage})
+
+    async def responses(self, request: Request) -> Response:
+        from starlette.responses import JSONResponse
+
+        asked = response_asked_for(await _json(request))
+        self._check(asked.model)
+        talk = Conversation(self.batcher, asked)
+        talk.start()
+        await _ended(talk)
+        return JSONResponse(response_json(talk, self._head("response")))
 
     def _check(self, model: str) -> None:
         if model != self.name:
@@ -206,6 +216,11 @@ class Answering:
     def _model(self) -> dict[str, Any]:
         about = {"id": self.name, "object": "model", "created": self.started, "owned_by": "gamekeeper"}
         return {**about, "max_model_len": self.batcher.context}
+
+
+async def _ended(talk: Conversation) -> None:
+    async for _ in talk.pieces():
+        pass
 
 
 def _whole(choice: Choice) -> dict[str, Any]:
@@ -262,6 +277,7 @@ def application(batcher: Batcher, name: str) -> Starlette:
     answering = Answering(batcher, name)
     routes = [
         Route("/v1/chat/completions", answering.completions, methods=["POST"]),
+        Route("/v1/responses", answering.responses, methods=["POST"]),
         Route("/v1/models", answering.models),
         Route("/v1/models/{name:path}", answering.model),
     ]
