@@ -215,7 +215,7 @@ def conducted(
     except KeyboardInterrupt:
         _end(session, "stopped", "interrupted", started)
         raise
-    except Exception as error:
+    except Exception as error:  # marked and raised again
         _end(session, "failed", reason_of(error), started)
         raise
     return out
