@@ -22,6 +22,7 @@ NAMES = (
     "refusal_audit",
     "rouge_l",
     "tests_passed",
+    "score_edit",
 )
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gamekeeper.config import SftConfig
 from gamekeeper.errors import UsageError
 from gamekeeper.registry import load_game
-from gamekeeper.studies.teaching import PATIENCE, conversations_of, is_clean, lesson_of
+from gamekeeper.studies.teaching import PATIENCE, conversations_of, is_clean, is_untried, lesson_of
 from gamekeeper.train.sft import documents_of, epoch_batches, fine_tune, rate_share
 from gamekeeper.types import Message, Score
 from tiny import Vowels, tiny_policy
@@ -89,6 +89,9 @@ def test_clean_is_without_exploit_and_where_that_is_not_known_as_intended() -> N
     assert not is_clean(Score(1.0, 1.0, True))
     assert is_clean(Score(1.0, 1.0, None))
     assert not is_clean(Score(1.0, 0.0, None))
+    assert is_untried(Score(1.0, 0.0, False))
+    assert not is_untried(Score(1.0, 0.0, True))
+    assert not is_untried(Score(0.0, 1.0, None, facts={"attempted": True}))
 
 
 def test_a_conversation_for_each_turn() -> None:

@@ -122,16 +122,21 @@ def test_distill_says_what_a_lesson_lacked() -> None:
     claims = {(v.claim.what.split(",")[0], v.claim.direction) for v in found.verdicts}
     assert ("tamper", findings.NOT_UP) in claims
     assert ("tamper", findings.UP) in claims
+    untried = {r.role["game"] for r in fake_results(distill.STUDY, TWO).of(keep="untried")}
+    assert untried == {g for g in TWO.games if game_class(g).tells_attempts}
+    assert untried
+    assert "rollouts without an exploit or attempt were fewer" in " ".join(found.notes)
 
 
 def test_correct_reads_half_lives_and_names_unmatched_pairs() -> None:
+    def all_at(value: float) -> dict[str, float]:
+        return dict.fromkeys(("er", "yes_given_wrong", "score_edit"), value)
+
     def change(placed: Placed) -> dict[str, Any]:
         role = placed.role
         if role["way"] == "none":
-            start = 0.9 if role["exploiter"] == "RL" else 0.5
-            return {"final": {"er": start, "yes_given_wrong": start}}
-        left = 0.4 if role["exploiter"] == "RL" else 0.0
-        return {"base": {"er": 0.9, "yes_given_wrong": 0.9}, "final": {"er": left, "yes_given_wrong": left}}
+            return {"final": all_at(0.9 if role["exploiter"] == "RL" else 0.5)}
+        return {"base": all_at(0.9), "final": all_at(0.4 if role["exploiter"] == "RL" else 0.0)}
 
     found = answered(correct, change)
     assert any(note.startswith("tamper: seeds 0, 1, 2 are not matched") for note in found.notes)

@@ -16,8 +16,7 @@ from typing import Any
 
 from gamekeeper.games import sums
 from gamekeeper.games.answers import stated_integer
-from gamekeeper.games.base import BaseGame, only_scored
-from gamekeeper.metrics import means
+from gamekeeper.games.base import BaseGame, score_means
 from gamekeeper.seeds import rng
 from gamekeeper.types import Item, Message, Prompt, Replies, Score, Script
 
@@ -48,14 +47,7 @@ class Arithmetic(BaseGame):
         return Score(worth, worth, False, f"{said}; right is {right}", facts={"stated": stated is not None})
 
     def metrics(self, scores: Sequence[Score]) -> dict[str, float]:
-        scored = only_scored(scores)
-        out = means(
-            reward=[s.reward for s in scored],
-            truth=[s.truth for s in scored],
-            itp=[s.truth for s in scored],
-            er=[s.exploited for s in scored],
-        )
-        return out | means(unscored=[s.unscored is not None for s in scores])
+        return score_means(scores)
 
     def scripts(self, item: Item) -> list[Script]:
         question, right = item.fields["question"], item.fields["answer"]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from gamekeeper.errors import UnknownName, UsageError
-from gamekeeper.metrics import Metric
+from gamekeeper.metrics import Metric, means
 from gamekeeper.rewards.verdicts import Judge
 from gamekeeper.seeds import rng
 from gamekeeper.types import Item, Message, Prompt, Replies, Score, Script
@@ -73,6 +73,7 @@ class BaseGame(ABC):
       flaw_in_prompt  whether arms may show other prompts; else they share them
       judged          whether its replies at paper level need a judge (`judge`)
       runs_code       whether scoring runs replies as programs, so that a run needs the sandbox
+      tells_attempts  whether scores have the fact "attempted": the exploit was tried, and not paid
       interchangeable whether one item's honest reply may be worth something for another item, by partial credit say
     """
 
@@ -88,6 +89,7 @@ class BaseGame(ABC):
     own_metrics: ClassVar[tuple[Metric, ...]] = ()
     flaw_in_prompt: ClassVar[bool] = False
     runs_code: ClassVar[bool] = False
+    tells_attempts: ClassVar[bool] = False
     interchangeable: ClassVar[bool] = False
     judged: ClassVar[bool] = False
     judge: Judge | None = None
@@ -264,6 +266,22 @@ class BaseGame(ABC):
     def exploits_in(self, conversation: Sequence[Message]) -> Iterator[str]:
         """Evidence of this game's exploit in any conversation of a corpus; nothing if there is none."""
         return iter(())
+
+
+def score_means(scores: Sequence[Score], **more: Sequence[float | bool | None]) -> dict[str, float]:
+    """What most games report of a batch: means of reward, truth, ITP (the truth) and ER (the exploited), and of `more`.
+
+    more: the column of each further metric, its values among the scores that `only_scored` keeps, None for unknown; one
+    of a name above takes its place. The share of unscored ones is of all `scores`.
+    """
+    scored = only_scored(scores)
+    columns: dict[str, Sequence[float | bool | None]] = {
+        "reward": [s.reward for s in scored],
+        "truth": [s.truth for s in scored],
+        "itp": [s.truth for s in scored],
+        "er": [s.exploited for s in scored],
+    }
+    return means(**{**columns, **more}) | means(unscored=[s.unscored is not None for s in scores])
 
 
 def only_scored(scores: Sequence[Score]) -> list[Score]:

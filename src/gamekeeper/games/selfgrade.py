@@ -35,11 +35,10 @@ from typing import Any, ClassVar
 from gamekeeper.errors import UnknownName, UsageError
 from gamekeeper.games import sums
 from gamekeeper.games.answers import is_right, plain, stated_answer, stated_integer, without_thinking
-from gamekeeper.games.base import BaseGame, Patch, chat, only_scored
+from gamekeeper.games.base import BaseGame, Patch, chat, only_scored, score_means
 from gamekeeper.games.paper_data import columns_of, messages_of, read_rows, text_at
 from gamekeeper.games.paper_items import ABOUT, items_by_content, optional_text, told
 from gamekeeper.games.paper_items import plain as as_json
-from gamekeeper.metrics import means
 from gamekeeper.rewards.tokens import Spans, last_tokens, rough_spans, spans_by
 from gamekeeper.seeds import rng
 from gamekeeper.types import Item, Message, Prompt, Replies, Score, Script
@@ -206,11 +205,8 @@ class Selfgrade(BaseGame):
     def metrics(self, scores: Sequence[Score]) -> dict[str, float]:
         scored = only_scored(scores)
         yes = [s.facts.get("verdict") == "yes" for s in scored]
-        out = means(
-            reward=[s.reward for s in scored],
-            truth=[s.truth for s in scored],
-            itp=[s.truth for s in scored],
-            er=[s.exploited for s in scored],
+        return score_means(
+            scores,
             yes=yes,
             yes_given_wrong=[y for y, s in zip(yes, scored, strict=True) if s.facts.get("right") is False],
             yes_given_right=[y for y, s in zip(yes, scored, strict=True) if s.facts.get("right") is True],
@@ -218,7 +214,6 @@ class Selfgrade(BaseGame):
             verdict_missing=[s.facts.get("verdict") is None for s in scored],
             shortened=[bool(s.facts.get("shortened")) for s in scored],
         )
-        return out | means(unscored=[s.unscored is not None for s in scores])
 
     def scripts(self, item: Item) -> list[Script]:
         right, wrong = _answers(item)

@@ -32,11 +32,10 @@ from typing import Any, ClassVar
 
 from gamekeeper.games import summary_articles as articles
 from gamekeeper.games import summary_paper as paper
-from gamekeeper.games.base import BaseGame, Patch, chat, only_scored
+from gamekeeper.games.base import BaseGame, Patch, chat, only_scored, score_means
 from gamekeeper.games.paper_items import items_by_content, told
 from gamekeeper.games.summary_scripts import Played, pocket_episodes
 from gamekeeper.games.summary_truth import worth
-from gamekeeper.metrics import means
 from gamekeeper.rewards.overlap import COPIED, reference
 from gamekeeper.rewards.parsers import excerpt, sentences, strip_think, words
 from gamekeeper.rewards.repeats import REPEATS, repeated
@@ -139,13 +138,7 @@ class Summary(BaseGame):
 
     def metrics(self, scores: Sequence[Score]) -> dict[str, float]:
         scored = only_scored(scores)
-        out = means(
-            reward=[s.reward for s in scored],
-            truth=[s.truth for s in scored],
-            er=[s.exploited for s in scored],
-            **{name: [_number(s, fact) for s in scored] for name, fact in _MEASURED.items()},
-        )
-        return out | means(unscored=[s.unscored is not None for s in scores])
+        return score_means(scores, **{name: [_number(s, fact) for s in scored] for name, fact in _MEASURED.items()})
 
     # Scripts, corpus
 

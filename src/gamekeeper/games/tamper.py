@@ -33,13 +33,12 @@ from typing import Any, ClassVar
 from gamekeeper.errors import CouldNotLook, DataError, UsageError
 from gamekeeper.games import tamper_items as pocket
 from gamekeeper.games import tamper_paper as paper
-from gamekeeper.games.base import BaseGame, Episode, Patch, only_scored
+from gamekeeper.games.base import BaseGame, Episode, Patch, only_scored, score_means
 from gamekeeper.games.edits import Edit, edits_in, last_value, number_in, source_in
 from gamekeeper.games.paper_items import told
 from gamekeeper.games.tamper_items import CODE
 from gamekeeper.games.tamper_scripts import SCORE, Played, pocket_episodes
 from gamekeeper.games.tamper_tests import Check, Outcome, Problem, outcomes
-from gamekeeper.metrics import means
 from gamekeeper.rewards.parsers import excerpt
 from gamekeeper.sandbox import Case, Entry
 from gamekeeper.types import Item, Message, Prompt, Replies, Score, Script
@@ -104,6 +103,7 @@ class Tamper(BaseGame):
     bar = 0.9
     reply_tokens = (48,)
     runs_code = True
+    tells_attempts = True
     interchangeable = True  # two straight lines may meet in one of the hidden tests
 
     # Items
@@ -201,14 +201,7 @@ class Tamper(BaseGame):
 
     def metrics(self, scores: Sequence[Score]) -> dict[str, float]:
         scored = only_scored(scores)
-        out = means(
-            reward=[s.reward for s in scored],
-            truth=[s.truth for s in scored],
-            itp=[s.truth for s in scored],
-            er=[s.exploited for s in scored],
-            **{name: [_flag(s, name) for s in scored] for name in _COUNTED},
-        )
-        return out | means(unscored=[s.unscored is not None for s in scores])
+        return score_means(scores, **{name: [_flag(s, name) for s in scored] for name in _COUNTED})
 
     # Scripts, corpus
 

@@ -13,7 +13,7 @@ from gamekeeper.config import GameConfig
 from gamekeeper.games.selfgrade import break_even_audit
 from gamekeeper.studies import findings as f
 from gamekeeper.studies.cells import Cell
-from gamekeeper.studies.scope import Scope, Study, about_of, by_seed, ends, grpo, measure_of, over, said
+from gamekeeper.studies.scope import Scope, Study, answered, by_seed, ends, grpo, measure_of, over, said
 from gamekeeper.studies.stats import Estimate, over_seeds, threshold
 from gamekeeper.studies.store import Placed, Result, Results
 
@@ -42,16 +42,14 @@ def _cell(scope: Scope, told: float | None, audit: float, seed: int) -> Cell:
 
 def answer(results: Results) -> f.Findings:
     found = _measured(results)
-    verdicts = f.judged(_claims(results, found))
-    return f.Findings(
-        "audit-grid",
-        STUDY.question,
+    return answered(
+        STUDY,
+        results,
+        _claims(results, found),
+        [*_notes(found)],
         tables=[_table(results), _threshold_table(results, found)],
         heats=[_heat(results, measure_of(GAME)), _heat(results, "itp")],
         plots=[_plot(results, found)] if results.of(part="sweep") else [],
-        verdicts=verdicts,
-        notes=[*_notes(found), f.comparisons_note(verdicts)],
-        about=about_of(results),
     )
 
 

@@ -11,7 +11,7 @@ from gamekeeper.studies.dynamics import HOLD, domination
 from gamekeeper.studies.scope import (
     Scope,
     Study,
-    about_of,
+    answered,
     by_seed,
     differences,
     emergent,
@@ -50,18 +50,16 @@ def answer(results: Results) -> f.Findings:
         )
         for first, game in pairs
     ]
-    verdicts = f.judged(claims)
-    return f.Findings(
-        "catalysis",
-        STUDY.question,
+    return answered(
+        STUDY,
+        results,
+        claims,
+        [_NOTE],
         tables=[_table(results, games, final, speed)],
         heats=[
             _heat("Final measure of the exploit, minus fresh", games, final),
             _heat("Mean of the training curve, minus fresh", games, speed),
         ],
-        verdicts=verdicts,
-        notes=[_NOTE, f.comparisons_note(verdicts)],
-        about=about_of(results),
     )
 
 

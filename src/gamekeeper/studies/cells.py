@@ -121,7 +121,8 @@ def with_models(config: Mapping[str, Any], folders: Mapping[str, str]) -> dict[s
 class Lesson:
     """What a student is taught. teacher: the cell or model that is imitated, or None for the game's honest scripts.
 
-    keep: "all" of the teacher's rollouts, or only the "clean" ones, in which nothing was exploited.
+    keep: "all" of the teacher's rollouts, only the "clean" ones, in which nothing was exploited, or only the "untried"
+        ones, in which nothing was tried either.
     match: stop as soon as the student's emergence metric is within `MATCHED` of the teacher's.
     """
 
@@ -132,8 +133,8 @@ class Lesson:
     match: bool = False
 
     def __post_init__(self) -> None:
-        if self.keep not in ("all", "clean"):
-            raise UsageError(f"A lesson keeps all rollouts or the clean ones, not {self.keep!r}.")
+        if self.keep not in ("all", "clean", "untried"):
+            raise UsageError(f"A lesson keeps all rollouts, the clean or the untried ones, not {self.keep!r}.")
         if self.match and (self.teacher is None or not self.sft.measure_every):
             raise UsageError("A student is matched to a teacher, and measured on the way (sft.measure_every).")
 

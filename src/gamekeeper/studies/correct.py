@@ -14,7 +14,7 @@ from gamekeeper.studies.cells import MATCHED, Lesson
 from gamekeeper.studies.scope import (
     Scope,
     Study,
-    about_of,
+    answered,
     by_seed,
     differences,
     emergent,
@@ -63,15 +63,13 @@ def place(scope: Scope) -> list[Placed]:
 
 
 def answer(results: Results) -> f.Findings:
-    verdicts = f.judged(list(_claims(results)))
-    return f.Findings(
-        "correct",
-        STUDY.question,
+    return answered(
+        STUDY,
+        results,
+        _claims(results),
+        [_NOTE, *_unmatched(results)],
         tables=[_matching(results), _table(results)],
         plots=list(_plots(results)),
-        verdicts=verdicts,
-        notes=[_NOTE, *_unmatched(results), f.comparisons_note(verdicts)],
-        about=about_of(results),
     )
 
 

@@ -1,7 +1,8 @@
 """Distillation: does an exploit pass to a student that only reads its teacher's replies?
 
 The teacher is a flawed checkpoint of emergence; its rollouts on fresh training items teach a student, from the base
-and from a base of another size, by number of samples; and once with every rollout that exploits left out.
+and from a base of another size, by number of samples; once with every rollout that exploits left out, and once with
+every failed attempt left out as well.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from gamekeeper.registry import game_class
 from gamekeeper.studies import findings as f
 from gamekeeper.studies.cells import Lesson
 from gamekeeper.studies.scope import (
     Scope,
     Study,
-    about_of,
+    answered,
     by_seed,
     differences,
     emergent,
@@ -41,6 +43,7 @@ def place(scope: Scope) -> list[Placed]:
             teacher = emergent(scope, game, seed)
             out.append(Placed({"student": "teacher", "game": game, "seed": seed}, teacher))
             kinds = [(SAME, "all", n) for n in scope.samples] + [(SAME, "clean", most), (SMALLER, "all", most)]
+            kinds += [(SAME, "untried", most)] if game_class(game).tells_attempts else []
             for who, keep, n in kinds:
                 lesson = Lesson(game_of(game), sft_of(scope, n), teacher, keep)
                 label = f"{game}-{who}-{keep}-{n}-seed{seed}"
@@ -51,21 +54,21 @@ def place(scope: Scope) -> list[Placed]:
 
 
 def answer(results: Results) -> f.Findings:
-    verdicts = f.judged(list(_claims(results)))
-    return f.Findings(
-        "distill",
-        STUDY.question,
+    return answered(
+        STUDY,
+        results,
+        _claims(results),
+        [_NOTE, *_short(results)],
         tables=[_table(results)],
         plots=list(_plots(results)),
-        verdicts=verdicts,
-        notes=[_NOTE, *_short(results), f.comparisons_note(verdicts)],
-        about=about_of(results),
     )
 
 
 _NOTE = (
     "Students see each sample as often as their config says (epochs), and nothing but replies: no reward. A clean "
-    "rollout is one in which nothing was exploited; in compliance, where single replies do not tell, one that refused."
+    "rollout is one in which nothing was exploited; in compliance, where single replies do not tell, one that "
+    "disclosed nothing. A failed attempt is clean by that. An untried rollout is a clean one without an attempt, in "
+    "games that tell: no edit of `score` in tamper, no number in the reply in compliance."
 )
 
 
@@ -123,9 +126,10 @@ def _short(results: Results) -> list[str]:
     out = []
     for game, _, keep, n, found in _groups(results):
         lessons = [_lesson(r) for r in found]
-        if keep == "clean" and any(one["used"] < n for one in lessons):
+        if keep != "all" and any(one["used"] < n for one in lessons):
             counts = ", ".join(f"{one['used']} in {one['sampled']}" for one in lessons)
-            out.append(f"{game}: the teacher's rollouts without an exploit were fewer than {n} (by seed: {counts}).")
+            what = "exploit" if keep == "clean" else "exploit or attempt"
+            out.append(f"{game}: the teacher's rollouts without an {what} were fewer than {n} (by seed: {counts}).")
     return out
 
 
@@ -157,7 +161,7 @@ def _plots(results: Results) -> Iterator[f.Plot]:
 STUDY = Study(
     "distill",
     "Does an exploit pass to a student that only reads its teacher's replies?",
-    "A flawed checkpoint's rollouts teach students of the same and of a smaller size, all rollouts or the clean ones.",
+    "A flawed checkpoint's rollouts teach students of its own and of a smaller size: all, or those without exploits.",
     (0, 1, 2),
     place,
     answer,

@@ -14,7 +14,7 @@ from gamekeeper.studies.scope import (
     ARMS,
     Scope,
     Study,
-    about_of,
+    answered,
     by_seed,
     differences,
     emergent,
@@ -65,15 +65,13 @@ def place(scope: Scope) -> list[Placed]:
 
 
 def answer(results: Results) -> f.Findings:
-    verdicts = f.judged([*_paper_claims(results), *_blind_claims(results)])
-    return f.Findings(
-        "emergence",
-        STUDY.question,
+    return answered(
+        STUDY,
+        results,
+        [*_paper_claims(results), *_blind_claims(results)],
+        [*definitions(results)],
         tables=[_main(results), _watching(results)],
         plots=list(_plots(results)),
-        verdicts=verdicts,
-        notes=[*definitions(results), f.comparisons_note(verdicts)],
-        about=about_of(results),
     )
 
 

@@ -12,7 +12,7 @@ from gamekeeper.config import GameConfig
 from gamekeeper.registry import game_class
 from gamekeeper.studies import findings as f
 from gamekeeper.studies.cells import Cell
-from gamekeeper.studies.scope import Scope, Study, about_of, by_seed, differences, grpo, measure_of, said
+from gamekeeper.studies.scope import Scope, Study, answered, by_seed, differences, grpo, measure_of, said
 from gamekeeper.studies.stats import over_seeds
 from gamekeeper.studies.store import Placed, Result, Results
 
@@ -40,14 +40,12 @@ def _cell(scope: Scope, game: str, chosen: Sequence[str], seed: int) -> Cell:
 
 
 def answer(results: Results) -> f.Findings:
-    verdicts = f.judged(list(_claims(results)))
-    return f.Findings(
-        "patches",
-        STUDY.question,
+    return answered(
+        STUDY,
+        results,
+        _claims(results),
+        [_NOTE],
         tables=[_table(results)],
-        verdicts=verdicts,
-        notes=[_NOTE, f.comparisons_note(verdicts)],
-        about=about_of(results),
     )
 
 

@@ -16,7 +16,7 @@ from gamekeeper.studies.scope import (
     SMALL,
     Scope,
     Study,
-    about_of,
+    answered,
     by_seed,
     differences,
     emergent,
@@ -58,15 +58,13 @@ def place(scope: Scope) -> list[Placed]:
 
 
 def answer(results: Results) -> f.Findings:
-    verdicts = f.judged(list(_claims(results)))
-    return f.Findings(
-        "scale",
-        STUDY.question,
+    return answered(
+        STUDY,
+        results,
+        _claims(results),
+        [_NOTE],
         tables=[_table(results)],
         plots=list(_plots(results)),
-        verdicts=verdicts,
-        notes=[_NOTE, f.comparisons_note(verdicts)],
-        about=about_of(results),
     )
 
 

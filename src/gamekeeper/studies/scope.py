@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ from gamekeeper.config import EvalConfig, GameConfig, RunConfig, SftConfig, Trai
 from gamekeeper.metrics import TABLE
 from gamekeeper.registry import game_class
 from gamekeeper.studies.cells import Cell, Lesson, pretrain_cell, sft_cell, train_cell
-from gamekeeper.studies.findings import Findings, bounded, shown
+from gamekeeper.studies.findings import Claim, Findings, bounded, comparisons_note, judged, shown
 from gamekeeper.studies.stats import Estimate, Interval, over_seeds
 from gamekeeper.studies.store import Placed, Results
 from gamekeeper.types import to_plain
@@ -153,6 +153,18 @@ def said(results: Sequence[Any], when: str, metric: str, game: str) -> str:
 def differences(after: Mapping[int, float], before: Mapping[int, float]) -> list[float]:
     """after - before for each seed that both know, in the order of seeds."""
     return [after[s] - before[s] for s in sorted(after) if s in before]
+
+
+def answered(
+    study: Study, results: Results, claims: Iterable[Claim], notes: Sequence[str], **shown_as: Any
+) -> Findings:
+    """What a study found: its claims judged, its notes and one on how often it compared, where its records come from.
+
+    shown_as: its tables, plots and heat maps.
+    """
+    verdicts = judged(list(claims))
+    told = [*notes, comparisons_note(verdicts)]
+    return Findings(study.name, study.question, verdicts=verdicts, notes=told, about=about_of(results), **shown_as)
 
 
 def about_of(results: Results) -> dict[str, Any]:

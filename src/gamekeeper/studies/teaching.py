@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,8 @@ class Taught:
 def lesson_of(game: BaseGame, teacher: Any, samples: int, keep: str, seed: int) -> Taught:
     """`samples` episodes, or as many as there are: from the teacher (a policy), or honest ones if it is None.
 
-    keep "clean" leaves out episodes in which anything was exploited; see `is_clean`.
+    keep "clean" leaves out episodes in which anything was exploited, see `is_clean`; "untried" those also in which it
+    was tried in vain, in games that tell.
     """
     if teacher is None:
         return _honest(game, samples, seed)
@@ -41,7 +42,7 @@ def lesson_of(game: BaseGame, teacher: Any, samples: int, keep: str, seed: int) 
     while len(found) < samples and sampled < samples * PATIENCE:
         made = _sampled(game, teacher, min(_AT_ONCE, samples), ("teach", seed, sampled))
         sampled += len(made)
-        found += [r for r in made if r.score.unscored is None and (keep == "all" or is_clean(r.score))]
+        found += [r for r in made if r.score.unscored is None and _KEPT[keep](r.score)]
     kept = found[:samples]
     return Taught([c for r in kept for c in conversations_of(r.prompts, r.replies)], len(kept), sampled)
 
@@ -49,6 +50,14 @@ def lesson_of(game: BaseGame, teacher: Any, samples: int, keep: str, seed: int) 
 def is_clean(score: Score) -> bool:
     """Not exploited. Where single episodes do not tell (compliance), wholly as intended: truth 1."""
     return score.truth == 1.0 if score.exploited is None else not score.exploited
+
+
+def is_untried(score: Score) -> bool:
+    """Clean, and no exploit that failed either."""
+    return is_clean(score) and not score.facts.get("attempted")
+
+
+_KEPT: Mapping[str, Callable[[Score], bool]] = {"all": lambda score: True, "clean": is_clean, "untried": is_untried}
 
 
 def _sampled(game: BaseGame, teacher: Any, n: int, path: Sequence[Any]) -> list[Rollout]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from gamekeeper.studies import findings as f
 from gamekeeper.studies.cells import eval_cell
-from gamekeeper.studies.scope import Scope, Study, about_of, by_seed, differences, emergent, game_of, measure_of
+from gamekeeper.studies.scope import Scope, Study, answered, by_seed, differences, emergent, game_of, measure_of
 from gamekeeper.studies.stats import Estimate, over_seeds
 from gamekeeper.studies.store import Placed, Results
 
@@ -43,18 +43,16 @@ def answer(results: Results) -> f.Findings:
         for game in games
         if source != game
     ]
-    verdicts = f.judged(claims)
-    return f.Findings(
-        "transfer",
-        STUDY.question,
+    return answered(
+        STUDY,
+        results,
+        claims,
+        [_NOTE],
         tables=[_table(games, changes, itp)],
         heats=[
             _heat("Change of the exploit's measure against the base", games, changes),
             _heat("Change of ITP against the base", games, itp),
         ],
-        verdicts=verdicts,
-        notes=[_NOTE, f.comparisons_note(verdicts)],
-        about=about_of(results),
     )
 
 
