@@ -15,6 +15,7 @@ from gamekeeper.audit.attacks import Attack, battery, check_only
 from gamekeeper.audit.examples import as_examples
 from gamekeeper.audit.faults import faults
 from gamekeeper.audit.finding import COULD_NOT_LOOK, FOOLED, RESISTED, Example, Fault, Finding, Reach, Report
+from gamekeeper.audit.isolation import too_open
 from gamekeeper.audit.judge import NOTABLE, Oracle, Shot, gain, in_order, judged
 from gamekeeper.audit.minimise import minimal
 from gamekeeper.audit.mining import Mined, mine
@@ -88,6 +89,9 @@ class Audit:
         mined = mine(self.target.source())
         found = survey(self.target, examples, mined, self.settings.seed)
         if not found.reach.reached:
+            return self._report(found, started)
+        if refusal := too_open(self.target, found.scenes, self.settings):
+            found.reach = replace(found.reach, reached=False, why=refusal[0], needs=refusal[1])
             return self._report(found, started)
         shooting = Range(self.target, found.scenes, self.settings.seconds, mined.timeout)
         shots = shooting.shoot(battery(mined, found.scenes[0], self.settings.only), self._told())

@@ -8,6 +8,7 @@ from typing import Any
 
 from gamekeeper.audit.finding import severity_rank
 from gamekeeper.errors import UsageError
+from gamekeeper.sandbox.layers import check_level
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +35,15 @@ class Settings:
     memory_mb: int = 4096
     network: bool = False
     environment: tuple[str, ...] = ()
+    isolation: str | None = None
+    """The level below which no target is attacked; None: the sandbox's default for one that runs code, else any."""
     command: tuple[str, ...] = ()
     """The options as typed, for the `repro` commands."""
 
     def __post_init__(self) -> None:
         severity_rank(self.fail_on)
+        if self.isolation is not None:
+            check_level(self.isolation)
         for name, low in (("most_examples", 1), ("search", 0), ("learn", 0), ("memory_mb", 64)):
             if getattr(self, name) < low:
                 raise UsageError(f"{name} must be at least {low}, got {getattr(self, name)}.")

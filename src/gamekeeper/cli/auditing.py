@@ -31,6 +31,7 @@ _VALUED = {
     "--learn",
     "--timeout",
     "--memory",
+    "--require-isolation",
     "--env",
 }
 _FLAGS = {"--network"}
@@ -68,6 +69,15 @@ class Looking:
     env: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="A variable to pass to the target; may be repeated.")
     ] = None
+    level: Annotated[
+        str | None,
+        typer.Option(
+            "--require-isolation",
+            metavar="LEVEL",
+            help="Attack no target below: limits, filtered or full. Default: filtered for one that runs code.",
+            show_default=False,
+        ),
+    ] = None
     network: Annotated[bool, typer.Option("--network", help="Let the target use the network.")] = False
 
     def settings(self, fail_on: str, typed: Sequence[str]) -> Settings:
@@ -88,6 +98,7 @@ class Looking:
             memory_mb=self.memory,
             network=self.network,
             environment=tuple(self.env or ()),
+            isolation=self.level,
             command=_typed(typed),
         )
 
