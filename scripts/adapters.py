@@ -2,7 +2,8 @@
 
 The libraries contradict each other (verifiers wants mcp 2, openenv wants mcp 1, verl an old transformers), so no one
 environment can hold them all. For each line of ADAPTERS this makes `.venv-adapters/NAME` with the package, the
-adapter's extra and the exact versions below, and runs tests/adapters/test_NAME.py in it. There nothing may be skipped:
+adapter's extra and the exact versions below, and runs tests/adapters/test_NAME*.py in it, the library's graders as
+targets of the audit among them. There nothing may be skipped:
 an adapter whose tests did not run has not been tested. What all share, torch above all, is in `.venv-adapters/base`.
 
     python scripts/adapters.py                  all of them
@@ -45,7 +46,8 @@ _SOURCES = ("pyproject.toml", "constraints.txt", "scripts/venv.sh")
 class Adapter:
     """One adapter and what it is tested with.
 
-    what: for the matrix, in a few words. extras: of this package, the adapter's own first.
+    what: for the matrix, in a few words. extras: of this package, the adapter's own first; none
+    where the library is a target of the audit only.
     pins: requirements with exact versions, the library itself first; they go before constraints.txt.
     shown: distributions whose versions the matrix shows, the library first; the pinned ones by default.
     """
@@ -64,12 +66,23 @@ ADAPTERS = {
     "trl": Adapter(
         "train any Hugging Face model by TRL's GRPO and SFT",
         ("trl", "lora"),
-        ("trl==1.16.0", "transformers==5.23.0", "peft==0.21.2"),
+        ("trl==1.16.0", "transformers==5.23.0", "peft==0.21.2", "math-verify==0.9.0"),
+        ("trl", "transformers", "peft"),
     ),
     "verl": Adapter(
         "export games for verl on a cluster",
         ("verl",),
-        ("verl==0.9.1", "transformers<5.11", "tokenizers", "TransferQueue==0.1.11", "cachetools", "uvicorn", "fastapi"),
+        (
+            "verl==0.9.1",
+            "transformers<5.11",
+            "tokenizers",
+            "TransferQueue==0.1.11",
+            "cachetools",
+            "uvicorn",
+            "fastapi",
+            "math-verify==0.9.0",  # this and the next: for scorers that the audit looks at
+            "mathruler==0.1.0",
+        ),
         ("verl", "transformers", "ray"),
     ),
     "trackers": Adapter(
@@ -91,6 +104,11 @@ ADAPTERS = {
         "games as environment servers",
         ("openenv", "train", "serve"),
         ("openenv==0.10.0",),
+    ),
+    "reasoning_gym": Adapter(
+        "audit its data sets' graders",
+        (),
+        ("reasoning-gym==0.1.25", "math-verify==0.9.0"),
     ),
     "ray": Adapter(
         "spread a study over a Ray cluster",
@@ -139,7 +157,8 @@ def environment(name: str, adapter: Adapter) -> Path:
     if not ready("base", BASE):
         made("base", BASE, TESTING)
     if not ready(name, adapter):
-        made(name, adapter, ("-e", f".[{','.join(adapter.extras)}]", *adapter.pins), beside="base")
+        extras = f"[{','.join(adapter.extras)}]" if adapter.extras else ""
+        made(name, adapter, ("-e", f".{extras}", *adapter.pins), beside="base")
     return HOME / name / "bin" / "python"
 
 
@@ -213,7 +232,11 @@ def record(rows: dict[str, dict[str, object]]) -> None:
 
 def row(adapter: Adapter, python: Path, passed: int) -> dict[str, object]:
     found = versions(python, ["torch", *adapter.libraries])
-    about = {"what": adapter.what, "extra": adapter.extras[0], "libraries": list(adapter.libraries)}
+    about = {
+        "what": adapter.what,
+        "extra": adapter.extras[0] if adapter.extras else None,
+        "libraries": list(adapter.libraries),
+    }
     return {**about, "versions": found, "python": sys.version.split()[0], "passed": passed}
 
 

@@ -13,6 +13,7 @@ import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields, replace
 from functools import cache
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -303,15 +304,17 @@ def adapters() -> str:
     rows = []
     for name, found in json.loads(path.read_text())["adapters"].items():
         tested = ", ".join(f"{library} {found['versions'][library]}" for library in found["libraries"])
-        rows.append(
-            [name, found["what"], f"`[{found['extra']}]`", supported(found["extra"]), tested, str(found["passed"])]
-        )
+        extra = f"`[{found['extra']}]`" if found["extra"] else "-"
+        rows.append([name, found["what"], extra, supported(found["extra"], name), tested, str(found["passed"])])
     header = ["adapter", "what it is for", "extra", "supported", "tested with", "tests"]
     return table(header, rows)
 
 
-def supported(extra: str) -> str:
-    """The library's range in pyproject.toml: the first requirement of the extra."""
+def supported(extra: str | None, name: str) -> str:
+    """The library's range: in pyproject.toml the first requirement of the extra, without one that of the audit."""
+    if extra is None:
+        module = import_module(f"gamekeeper.audit.targets.{name}")
+        return f"`{name.replace('_', '-')}>={module._RANGE[0]},<{module._RANGE[1]}`"
     project = tomllib.loads((RECORDS.parents[1] / "pyproject.toml").read_text())["project"]
     return f"`{project['optional-dependencies'][extra][0]}`"
 
