@@ -303,6 +303,7 @@ def test_a_run_becomes_logs_that_inspect_reads(tmp_path: Path) -> None:
         record = next(r for r in run_.metrics if (r.step, r.phase) == (step, "eval"))
         episodes = [e for e in run_.rollouts() if (e.step, e.phase) == (step, "eval")]
         assert metrics(log) == pytest.approx(dict(record.metrics))
+        assert next(iter(metrics(log))) == "er"  # the viewer's list of logs shows the first
         assert log.samples is not None
         assert len(log.samples) == len(episodes)
         found = {(s.id, s.epoch): tasks.from_inspect(s.scores["tamper"]) for s in log.samples}

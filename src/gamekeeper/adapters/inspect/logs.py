@@ -112,9 +112,14 @@ def _created(run: Run) -> str:
     return str(run.info.get("created") or datetime.now(UTC).isoformat(timespec="seconds"))
 
 
+_FIRST = ("er", "itp", "reward", "truth")
+
+
 def _metrics(record: Record) -> dict[str, EvalMetric]:
+    """The first is the one that the viewer's list of logs shows."""
+    order = [*(name for name in _FIRST if name in record.metrics), *(n for n in record.metrics if n not in _FIRST)]
     found = {}
-    for name, value in record.metrics.items():
+    for name, value in ((name, record.metrics[name]) for name in order):
         interval = record.intervals.get(name)
         metadata = None if interval is None else {"interval": list(interval)}
         found[name] = EvalMetric(name=name, value=value, metadata=metadata)
