@@ -298,14 +298,27 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str | None:
-    """The commit of the checkout that this package is imported from, "-dirty" if changed; None outside of one."""
-    here = Path(__file__).parent
+    """The commit of the checkout that this package is imported from; see `commit_of`."""
+    return commit_of(Path(__file__).resolve().parent.parent)
+
+
+def commit_of(package: Path) -> str | None:
+    """The commit of the checkout that a package's folder is in, "-dirty" if the package differs; None outside of one.
+
+    What else has changed there, records that are being made above all, does not make a result another one. An
+    installed package may lie in a checkout of something else, which does not track it.
+    """
     try:
-        asked = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-        found = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=True)
+        _git(package, "ls-files", "--error-unmatch", "__init__.py")
+        changed = _git(package, "status", "--porcelain", "--", ".")
+        return _git(package, "rev-parse", "--short=12", "HEAD") + ("-dirty" if changed else "")
     except (OSError, subprocess.SubprocessError):
         return None
-    return found.stdout.strip() or None
+
+
+def _git(folder: Path, *words: str) -> str:
+    asked = ["git", "-C", str(folder), *words]
+    return subprocess.run(asked, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
 
 
 def _train(config: RunConfig, game: BaseGame, trainer: Trainer, writer: RunWriter, progress: Progress) -> None:
