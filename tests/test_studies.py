@@ -144,7 +144,9 @@ def test_correct_reads_half_lives_and_names_unmatched_pairs() -> None:
     by_rl, by_sft = (r for r in found.tables[1].rows if r[:2] == ["tamper", "secure GRPO"])
     assert by_rl[-1].startswith("9.0 ")
     assert by_sft[-1].startswith("5.0 ")
-    verdicts = {v.claim.what.split(":")[0]: v.word for v in found.verdicts}
+    faster = {v.claim.what.split(":")[0]: v.claim.differences for v in found.verdicts if "half-life" in v.claim.what}
+    assert faster["tamper, secure GRPO"] == pytest.approx([4.0, 4.0, 4.0])
+    verdicts = {v.claim.what.split(":")[0]: v.word for v in found.verdicts if "residual" in v.claim.what}
     assert verdicts["tamper, secure GRPO"] == "disagrees"  # the paper saw 100 against 100
     assert verdicts["selfgrade, secure GRPO"] == "agrees"  # and 40.5 against 0
 

@@ -154,7 +154,7 @@ def test_the_page_has_no_address_of_the_outside() -> None:
     page = render(findings_of())
     assert not re.findall(r'(?:src|href)="(?!#)', page)
     assert page.count("as text, to be copied") == 3
-    assert tally(findings_of()) == "Of 1 claim, 1 hold here too."
+    assert tally(findings_of()) == "Of 1 claim, 1 holds here too."
 
 
 def test_it_is_written_whole_or_says_why(tmp_path: Path) -> None:

@@ -78,6 +78,7 @@ def tally(found: Findings) -> str:
     if not found.verdicts:
         return ""
     words = Counter(v.word for v in found.verdicts)
-    names = {"agrees": "hold here too", "disagrees": "do not", "undecided": "cannot be decided"}
-    said = listed([f"{words[w]} {name}" for w, name in names.items() if words[w]])
+    one = {"agrees": "holds here too", "disagrees": "does not", "undecided": "cannot be decided"}
+    more = {**one, "agrees": "hold here too", "disagrees": "do not"}
+    said = listed([f"{words[w]} {(one if words[w] == 1 else more)[w]}" for w in one if words[w]])
     return f"Of {count(len(found.verdicts), 'claim')}, {said}."

@@ -76,9 +76,10 @@ def answer(results: Results) -> f.Findings:
 _NOTE = (
     "Residual: the exploit's measure on test items after the correction. Half-life: where the measure, over the steps "
     "of the correction, first falls to half of what it was before, by linear interpolation; for secure GRPO read off "
-    "the training batches. Secure GRPO is measured on the repaired game. An edit of `score` pays nothing there and is "
-    "no exploit; what counts in tamper then is whether the policy still makes one (score_edit, the paper's ER). "
-    f"The student is stopped once its measure is within {MATCHED:g} of its teacher's or above it."
+    "the training batches; pairs are compared where both halve. Secure GRPO is measured on the repaired game. An edit "
+    "of `score` pays nothing there and is no exploit; what counts in tamper then is whether the policy still makes one "
+    "(score_edit, the paper's ER). The student is stopped once its measure is within "
+    f"{MATCHED:g} of its teacher's or above it."
 )
 
 
@@ -128,7 +129,7 @@ def _table(results: Results) -> f.Table:
                 found = results.of(game=game, exploiter=who, way=way)
                 if found:
                     row = [said(found, "final", metric, game) for metric in (_measure(game, way), "itp")]
-                    rows.append([game, way, who, str(len(found)), *row, _half_lives(found, game, way)])
+                    rows.append([game, way, who, str(len(found)), *row, _lives_shown(found, game, way)])
     columns = ("game", "correction", "exploit learnt by", "seeds", "residual", "ITP after", "half-life, steps")
     return f.Table("What is left of the exploit", columns, rows)
 
@@ -141,26 +142,33 @@ def _series(result: Result, game: str, way: str) -> list[tuple[float, float]]:
     return curve if start is None or (curve and curve[0][0] == 0) else [(0.0, start), *curve]
 
 
-def _half_lives(found: Sequence[Result], game: str, way: str) -> str:
-    lives = [half_life(_series(r, game, way)) for r in found]
-    reached = [v for v in lives if v is not None]
-    shown = f.shown(over_seeds(reached), low=0.0, digits=1)
-    if len(reached) == len(lives):
+def _half_lives(found: Sequence[Result], game: str, way: str) -> dict[int, float]:
+    """By seed, in steps; without the seeds that never halve."""
+    lives = {r.role["seed"]: half_life(_series(r, game, way)) for r in found}
+    return {seed: life for seed, life in lives.items() if life is not None}
+
+
+def _lives_shown(found: Sequence[Result], game: str, way: str) -> str:
+    reached = _half_lives(found, game, way)
+    shown = f.shown(over_seeds(list(reached.values())), low=0.0, digits=1)
+    if len(reached) == len(found):
         return shown
-    return f"{shown} ({len(reached)} of {len(lives)} seeds; the others never halve)" if reached else "never halves"
+    return f"{shown} ({len(reached)} of {len(found)} seeds; the others never halve)" if reached else "never halves"
 
 
 def _claims(results: Results) -> Iterator[f.Claim]:
+    """What is left, and how fast it goes where both of a pair halve."""
     for game in _games(results):
         for way in WAYS:
-            native, distilled = (
-                by_seed(results.of(game=game, exploiter=who, way=way), "final", _measure(game, way))
-                for who in (NATIVE, DISTILLED)
-            )
+            found = [results.of(game=game, exploiter=who, way=way) for who in (NATIVE, DISTILLED)]
             resist = ("RL-learnt exploits resist more", f.UP)
             paper, direction = PAPER.get(game, resist) if way == WAYS[0] else resist
             what = f"{game}, {way}: residual {_measure(game, way)}, learnt by RL minus by SFT"
-            yield f.Claim(what, paper, direction, differences(native, distilled))
+            residuals = [by_seed(each, "final", _measure(game, way)) for each in found]
+            yield f.Claim(what, paper, direction, differences(*residuals))
+            slower = differences(*(_half_lives(each, game, way) for each in found))
+            if slower:
+                yield f.Claim(f"{game}, {way}: half-life in steps, learnt by RL minus by SFT", *resist, slower)
 
 
 def _plots(results: Results) -> Iterator[f.Plot]:
