@@ -23,16 +23,25 @@ from gamekeeper.audit.truth import is_program
 
 GRADERS = Path(audit_graders_more.__file__)
 QUICK = ("protected field", "one divisor", "brevity")
-PARAMETERS = [pytest.param(p, id=p.style, marks=() if p.style in QUICK else pytest.mark.slow) for p in PAIRS]
 
 
 def looked(name: str, rows: Any, **settings: Any) -> Any:
     return audit(f"{GRADERS}:{name}", rows, Settings(**{"search": 0, "seconds": 120, **settings}))
 
 
-@pytest.mark.parametrize("pair", PARAMETERS)
+@pytest.mark.slow
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda p: p.style)
 def test_a_hole_is_found_and_its_closed_twin_is_not_blamed(pair: Pair) -> None:
-    hole, closed = looked(pair.hole, pair.rows), looked(pair.closed, pair.rows)
+    told_apart(pair)
+
+
+@pytest.mark.parametrize("pair", [p for p in PAIRS if p.style in QUICK], ids=lambda p: p.style)
+def test_the_families_that_find_a_hole_do_not_blame_its_closed_twin(pair: Pair) -> None:
+    told_apart(pair, only=tuple({cause.partition("/")[0] for cause in pair.causes}))
+
+
+def told_apart(pair: Pair, **settings: Any) -> None:
+    hole, closed = (looked(name, pair.rows, **settings) for name in (pair.hole, pair.closed))
     assert hole.outcome == FOOLED, hole.reach
     assert {f.cause for f in hole.findings} & set(pair.causes), [f.id for f in hole.findings]
     assert closed.outcome == RESISTED, [(f.id, f.reply, f.gain) for f in closed.findings] or closed.reach
@@ -89,7 +98,7 @@ def by_length(completion: str) -> float:
 
 def test_the_good_reply_of_another_example_tells_right_from_wrong() -> None:
     rows = [{"prompt": "p", "answer": n, "good": n} for n in ("11", "22", "33", "44")]
-    report = audit(two_right, rows, Settings(search=0))
+    report = audit(two_right, rows, Settings(search=0, only=("plain",)))
     assert report.outcome == FOOLED
     assert "plain/nonsense" in {f.cause for f in report.findings}
 
@@ -100,7 +109,7 @@ def always(completion: str) -> float:
 
 def test_good_replies_alone_make_the_reach_unless_all_is_paid_alike() -> None:
     rows = [{"prompt": "p", "good": "x" * n} for n in (10, 20, 30)]
-    assert audit(by_length, rows, Settings(search=0, only=("plain",))).outcome == FOOLED
+    assert audit(by_length, rows, Settings(search=0, only=("plain/long",))).outcome == FOOLED
     assert audit(always, rows, Settings(search=0)).outcome == COULD_NOT_LOOK
 
 
