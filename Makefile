@@ -3,6 +3,7 @@ SHELL := /bin/sh
 BIN := .venv/bin
 READY := .venv/.ready
 TRL_READY := .venv-trl/.ready
+RIVALS_READY := .venv-rivals/.ready
 SOURCES := src tests bench scripts
 TESTS ?=
 ADAPTERS ?=
@@ -19,6 +20,10 @@ $(READY): pyproject.toml constraints.txt scripts/venv.sh
 
 $(TRL_READY): constraints.txt scripts/venv.sh bench/trl-requirements.txt
 	@sh scripts/venv.sh .venv-trl -r bench/trl-requirements.txt -e .
+	@touch $@
+
+$(RIVALS_READY): scripts/venv.sh bench/rivals/requirements.txt
+	@TORCH=no sh scripts/venv.sh .venv-rivals -r bench/rivals/requirements.txt
 	@touch $@
 
 run: $(READY)  ## the main job: a pocket model learns the tamper game, flawed and secure side by side
@@ -52,7 +57,7 @@ docs: $(READY)  ## write the generated parts of README.md and docs/
 docs-check: $(READY)  ## fail if a generated part is out of date
 	@$(BIN)/python scripts/make_docs.py --check
 
-bench: $(READY) $(TRL_READY)  ## measure speed and memory, against other libraries in the same run
+bench: $(READY) $(TRL_READY) $(RIVALS_READY)  ## measure speed and memory, against other libraries in the same run
 	@$(BIN)/python bench/run.py
 
 record: $(READY)  ## run the README's commands and record what they print (docs/records/)
@@ -65,5 +70,5 @@ wheel: $(READY)  ## the package as a wheel, in dist/
 	@$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 clean:  ## remove environments, caches and build products (not runs/)
-	rm -rf .venv .venv-trl .venv-adapters build dist src/gamekeeper.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-trl .venv-rivals .venv-adapters build dist src/gamekeeper.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -6,8 +6,9 @@ Prints one JSON line. `battery_s` is the wall time of a whole audit of a plain f
 seconds (bar: 5); `calls_per_cpu_s` is calls of the target for each second of processor time, of parent and children
 together, which a busy machine does not change; `growth` is the processor time with four times the examples, or with
 all families instead of a part, against what straight proportion would cost (1 is linear, below is better). `others`
-is seconds of the clock for each auditor on the same graders of the corpus, ours among them; the rivals' environment is
-made as bench/rivals/README.md says, and without it only ours are measured.
+is seconds of the clock for each auditor on the same graders of the corpus, ours among them; `make bench` makes the
+rivals' environment. `install_s` is what pip takes for the package without extras in a new environment, from its cache
+where that has the dependencies (bar: 10), and `installed` says what came.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ import json
 import os
 import resource
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -74,7 +77,7 @@ def others() -> dict[str, float]:
     found = {}
     for name, entry in SIDES.items():
         if name != "gamekeeper" and not BIN.is_dir():
-            continue
+            raise SystemExit(f"There is no {BIN}, the environment of the other auditors: make .venv-rivals/.ready")
         look, times = load_entry(BENCH / "rivals" / f"{name}_side.py", entry), []
         for case in cases:
             with handed_over(case, "good") as handed:
@@ -83,6 +86,20 @@ def others() -> dict[str, float]:
                 times.append(time.perf_counter() - started)
         found[name] = statistics.median(times)
     return found
+
+
+def core_install() -> dict[str, Any]:
+    """Seconds of pip for the package alone, and the distributions that it brought."""
+    with tempfile.TemporaryDirectory() as folder:
+        python = Path(folder) / "venv" / "bin" / "python"
+        subprocess.run([sys.executable, "-m", "venv", python.parents[1]], check=True)
+        pip = [python, "-m", "pip", "--disable-pip-version-check"]
+        started = time.perf_counter()
+        subprocess.run([*pip, "install", "--quiet", BENCH.parent], check=True, stderr=subprocess.DEVNULL)
+        seconds = time.perf_counter() - started
+        told = subprocess.run([*pip, "list", "--format=json"], check=True, stdout=subprocess.PIPE).stdout
+    names = sorted(row["name"] for row in json.loads(told))
+    return {"install_s": seconds, "installed": [n for n in names if n not in ("pip", "setuptools", "wheel")]}
 
 
 def measure(rounds: int) -> dict[str, Any]:
@@ -108,6 +125,7 @@ def measure(rounds: int) -> dict[str, Any]:
             "attacks": (all_["cpu_s"] / part["cpu_s"]) / (all_["calls"] / part["calls"]),
         },
         "others": others(),
+        **core_install(),
         "load": os.getloadavg()[0],
     }
 

@@ -18,6 +18,7 @@ BARS = {
     "fresh": 15.0,
     "fork": 1.0,
     "cell_s": 2.0,
+    "install_s": 10.0,
     "battery_s": 5.0,
     "growth": 1.25,
 }
@@ -250,6 +251,11 @@ def audit(found: Record, record: Record) -> Iterator[str]:
     for what, ratio in found["growth"].items():
         text = f"{ratio:.2f} times the cost of straight proportion as the {what} grow"
         yield verdict(text, ratio <= BARS["growth"], f"{BARS['growth']:g} times, linear")
+    if "install_s" in found:
+        names = found["installed"]
+        yield f"The package without extras, installed by pip into a new environment: {len(names)} distributions."
+        light = found["install_s"] <= BARS["install_s"] and "torch" not in names
+        yield verdict(f"{found['install_s']:.1f} s", light, f"{BARS['install_s']:g} s at most, without torch")
     if len(found["others"]) > 1:
         yield "On the same six graders of the corpus, median seconds a grader:"
         yield table(["auditor", "seconds"], [[name, f"{s:.1f}"] for name, s in found["others"].items()])

@@ -3,6 +3,7 @@
 # torch is installed first, at the version of constraints.txt; then whatever the arguments name.
 # PYTHON=...       the interpreter to use; without it, the first Python >= 3.11 found.
 # CONSTRAINTS=...  a file of versions to keep to; constraints.txt without it.
+# TORCH=no         without torch.
 # TORCH_FLAGS=...  more flags for the installation of torch, such as an index that has CPU builds.
 set -eu
 
@@ -30,6 +31,8 @@ python=$(find_python)
 echo "Setting up $dir with $("$python" --version) ($python): a few minutes, once."
 "$python" -m venv "$dir"
 pip() { "$dir/bin/python" -m pip --disable-pip-version-check --quiet "$@"; }
-# shellcheck disable=SC2086  # TORCH_FLAGS is a list of words
-pip install -c "${CONSTRAINTS:-constraints.txt}" torch ${TORCH_FLAGS:-}
+if [ "${TORCH:-yes}" != no ]; then
+    # shellcheck disable=SC2086  # TORCH_FLAGS is a list of words
+    pip install -c "${CONSTRAINTS:-constraints.txt}" torch ${TORCH_FLAGS:-}
+fi
 pip install -c "${CONSTRAINTS:-constraints.txt}" "$@"
