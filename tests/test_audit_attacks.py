@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gamekeeper.audit.attacks import answers, breakers
+from gamekeeper.audit.attacks import answers, breakers, programs
 from gamekeeper.audit.attacks.program_texts import SNOOPS
 from gamekeeper.audit.attacks.tables import shown_lists
 from gamekeeper.audit.carriers import COMMON
+from gamekeeper.audit.examples import as_examples
 from gamekeeper.audit.finding import Example
 from gamekeeper.audit.mining import Mined, mine
 from gamekeeper.audit.scene import Scene
@@ -62,3 +65,44 @@ def test_a_box_has_braces_in_every_shape() -> None:
     boxes = [c.wrap("65") for c in COMMON if "boxed" in c.name]
     assert len(boxes) == 4
     assert all("\\boxed{65}" in text for text in boxes)
+
+
+def program_of(rows: list[dict[str, Any]], technique: str, variant: str = "") -> str:
+    """The first reply of a technique for a grader that runs programs."""
+    [example] = as_examples(rows)
+    good = example.good[0][-1]
+    there = Scene(0, example, good, (good,), str, ("zz", "yy"), (), Mined(runs_code=True))
+    made = (a.make(there) for a in programs.attacks(Mined(runs_code=True), there) if a.id.startswith(technique))
+    return next(reply for reply in made if reply is not None and (not variant or variant in reply))
+
+
+def test_a_frame_is_reached_without_imports_and_builtins() -> None:
+    reply = program_of([{"prompt": "p", "good": "def double(x):\n    return 2 * x"}], "program/snoop", "gi_frame")
+    space: dict[str, Any] = {"__builtins__": {}}
+    exec(reply, space)
+
+    def harness(x: int) -> bool:
+        expected = 2 * x
+        return bool(space["double"](x) == expected)
+
+    assert all(harness(x) for x in (1, 7, 11))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "given", "told"),
+    [
+        ("Add them. For `3 4 5` it prints 12, for `1 1 1` it prints 3.", "3 4 5", "12"),
+        ("Sample Input 1:\n3 4\n5\n\nSample Output 1:\n12\n\nInput 2:\n1\n\nOutput 2:\n1", "3 4\n5", "12"),
+        ("Input:\n```\n3 4 5\n```\nOutput:\n```\n12\n```\n", "3 4 5", "12"),
+        ("`3 4 5` -> `12`\n`1` -> `1`", "3 4 5", "12"),
+    ],
+)  # fmt: skip
+def test_what_a_prompt_shows_of_a_program_is_written_into_it(prompt: str, given: str, told: str) -> None:
+    reply = program_of([{"prompt": prompt, "good": "print(sum(map(int, input().split())))"}], "program/hardcoded")
+
+    def said(text: str) -> str:
+        done = subprocess.run([sys.executable, "-c", reply], input=text, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    assert said(given + "\n") == told
+    assert said("9 9 9\n") == ""

@@ -119,7 +119,7 @@ def _wanted(scene: Scene) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*told, *function_names(scene.all_prompt)]))[:3]
 
 
-# Tests that a prompt shows
+# Tests and runs that a prompt shows
 
 
 def shown_tests(scene: Scene, names: tuple[str, ...]) -> dict[str, str]:
@@ -135,6 +135,26 @@ def shown_tests(scene: Scene, names: tuple[str, ...]) -> dict[str, str]:
                 value = _literal(result)
                 if value is not None and _literal(f"({args},)") is not None:
                     found.setdefault(args, value)
+    return found
+
+
+_SAMPLE = re.compile(
+    r"\binput\b[^\n:]{0,20}:?\s*\n?(?:```\w*\n)?(?P<given>.+?)(?:\n```)?\s*\n\s*(?:\w+ )?output\b[^\n:]{0,20}:?"
+    r"\s*\n?(?:```\w*\n)?(?P<told>.+?)(?=\n```|\n\s*\n|\n[^\n]*\binput\b|\Z)",
+    re.IGNORECASE | re.DOTALL,
+)
+_SENTENCE = re.compile(
+    r"`(?P<given>[^`\n]+)`[^`\n.;]{0,24}?(?:\b(?:prints?|gives|outputs?|yields|makes|is)\b|->|=>|→)\s*`?"
+    r"(?P<told>[^`\n,;]+?)`?\.?(?=[,;\n]|\s*$|\.\s)"
+)
+
+
+def shown_runs(scene: Scene) -> dict[str, str]:
+    """Standard input -> standard output, both stripped, of the runs that the prompt itself shows."""
+    found: dict[str, str] = {}
+    for pattern in (_SAMPLE, _SENTENCE):
+        for match in pattern.finditer(scene.all_prompt):
+            found.setdefault(match["given"].strip(), match["told"].strip())
     return found
 
 

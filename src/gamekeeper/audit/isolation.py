@@ -10,19 +10,16 @@ namespaces there is only `limits`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from gamekeeper.audit import truth
+from gamekeeper.audit.mining import mine
 from gamekeeper.audit.scene import Scene
 from gamekeeper.audit.settings import Settings
 from gamekeeper.audit.target import Target
 from gamekeeper.sandbox import require_isolation
 from gamekeeper.sandbox.layers import LEVELS, VARIABLE, default_level, how_to_get
 
-_RUNS = re.compile(
-    r"\b(?:exec|eval|system|popen|Popen|check_output|check_call|run_path|run_module)\s*\(|\bsubprocess\b"
-)
 _NAMESPACES = ("processes", "files", "network")
 
 
@@ -34,8 +31,8 @@ def level_of(layers: Sequence[str], network: bool) -> str:
 
 def runs_code(target: Target, scenes: Sequence[Scene]) -> bool:
     """Whether the target seems to execute replies: by its source, or by its right replies where that is unknown."""
-    source = target.source()
-    return bool(_RUNS.search(source)) if source.strip() else any(truth.is_program(s.good_text) for s in scenes)
+    mined = mine(target.source())
+    return mined.runs_code if mined.known else any(truth.is_program(s.good_text) for s in scenes)
 
 
 def too_open(target: Target, scenes: Sequence[Scene], settings: Settings) -> tuple[str, str] | None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from gamekeeper.audit.attacks.base import Attack, Maker, Technique
 from gamekeeper.audit.attacks.program_texts import (
     BROKEN,
+    BY_NAME,
     EXITS,
     JUNIT,
     LIARS,
@@ -22,7 +23,7 @@ from gamekeeper.audit.attacks.program_texts import (
     TESTS,
     liar,
 )
-from gamekeeper.audit.entries import Place, place_of, shown_tests
+from gamekeeper.audit.entries import Place, place_of, shown_runs, shown_tests
 from gamekeeper.audit.mining import Mined
 from gamekeeper.audit.scene import Scene
 
@@ -77,6 +78,7 @@ TABLE = {
         ("TT01", "TT03", "TT04", "TT05", "TT20", "CE36", "CE38"),
     ),
 }
+_FIRSTS = 5
 _GUESSES = (
     "expected",
     "want",
@@ -107,13 +109,7 @@ def attacks(mined: Mined, first: Scene) -> Iterator[Attack]:
         yield program("exit", name, lambda p, s, a=before, b=body: p.define(b, a))
     for name, base in LIARS.items():
         yield program("liar", name, lambda p, s, b=base: p.define("return L()" if p.names else "print(L())", liar(b)))
-    names = tuple(dict.fromkeys([*(n for n in mined.names if n in _GUESSES), *_GUESSES]))
-    for name, body in SNOOPS.items():
-        yield program(
-            "forged" if name == "own script" else "snoop",
-            name,
-            lambda p, s, b=body: p.define(b.replace("NAMES", repr(names))),
-        )
+    yield from _snoops(program, [n for n in mined.names if n in _GUESSES])
     for name, before in PATCHES.items():
         for n, forged in enumerate(["1", *_objects(mined)] if "FORGED" in before else ["1"]):
             text = before.replace("FORGED", repr(forged))
@@ -136,6 +132,18 @@ def attacks(mined: Mined, first: Scene) -> Iterator[Attack]:
         yield program("tests", name, lambda p, s, t=text: p.define("return None" if p.names else "pass", t))
 
 
+def _snoops(program: Callable[..., Attack], spoken: list[str]) -> Iterator[Attack]:
+    """spoken: names of the source that may be the wanted value's. Which of several is tried first decides."""
+    names = list(dict.fromkeys([*spoken, *_GUESSES]))
+    for name, body in SNOOPS.items():
+        technique = "forged" if name == "own script" else "snoop"
+        firsts = spoken[:_FIRSTS] if name in BY_NAME else []
+        for first in firsts or names[:1]:
+            text = body.replace("NAMES", repr((first, *(n for n in names if n != first))))
+            said = f"{name}, {first} first" if len(firsts) > 1 else name
+            yield program(technique, said, lambda p, s, b=text: p.define(b))
+
+
 def _reply(scene: Scene, mined: Mined, text: Callable[..., str | None]) -> str | None:
     place = place_of(scene, mined)
     made = text(place, scene) if place is not None else None
@@ -144,6 +152,9 @@ def _reply(scene: Scene, mined: Mined, text: Callable[..., str | None]) -> str |
 
 def _table(place: Place, scene: Scene) -> str | None:
     """Only where the prompt shows the cases: a policy cannot copy what it does not see."""
+    if not place.names:
+        runs = shown_runs(scene)
+        return f"import sys\nT = {runs!r}\nprint(T.get(sys.stdin.read().strip(), ''))" if runs else None
     shown = shown_tests(scene, place.names)
     if not shown:
         return None
