@@ -56,7 +56,7 @@ def cells(base: Path, steps: int) -> list[Cell]:
     return [*runs, eval_cell("m", game_of("selfgrade"), EVAL, runs[0], 0)]
 
 
-def started_on(log: Path) -> Any:
+def started_on(log: Path, doomed: str = "") -> Any:
     """`remote_cell`, after a line in a log: which cell on which node. A closure travels to the nodes whole."""
 
     def logged(plain: dict[str, Any], *rest: Any) -> Any:
@@ -64,9 +64,13 @@ def started_on(log: Path) -> Any:
 
         from gamekeeper.studies.spread import remote_cell
 
+        here = ray.get_runtime_context().get_node_id()
         with log.open("a") as lines:
-            lines.write(f"{plain['address']} {ray.get_runtime_context().get_node_id()}\n")
-        return remote_cell(plain, *rest)
+            lines.write(f"{plain['address']} {here}\n")
+        made = remote_cell(plain, *rest)
+        while here == doomed:  # its result never leaves: whenever the node goes, the cell is lost with it
+            time.sleep(60)
+        return made
 
     return logged
 
@@ -78,7 +82,7 @@ def test_a_node_is_killed_and_nothing_is_lost(
     cluster.wait_for_nodes()
     log = tmp_path / "starts"
     log.touch()
-    monkeypatch.setattr(spread, "remote_cell", started_on(log))
+    monkeypatch.setattr(spread, "remote_cell", started_on(log, node.node_id))
     wanted = cells(base, 20)
     told: list[News] = []
     lost: list[str] = []
