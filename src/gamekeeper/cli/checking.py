@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,26 +16,60 @@ if TYPE_CHECKING:
     from gamekeeper.games.conformance import CheckReport
 
 
-def check(
-    names: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="GAME...", help="Games. Default: all, of outside packages too.", show_default=False),
-    ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All games, as without a name.")] = False,
+@dataclass(frozen=True)
+class Arms(options.Played):
+    """Which arms are checked, on whose data."""
+
     patches: Annotated[
-        str | None,
+        str,
         typer.Option(
             metavar="PATCHES", help="One arm only. Default: flawed, secure, each patch alone.", show_default=False
         ),
-    ] = None,
-    data: options.Data = None,
-    params: options.Params = None,
-    items: Annotated[int, typer.Option(metavar="N", help="Items that each check plays.")] = 8,
-    seed: options.Seed = 0,
-    split: options.Split = "test",
-    limit: options.Limit = None,
-    clean: options.Clean = False,
-    as_json: options.Json = False,
+    ] = ""
+
+    def of(self, names: Sequence[str] | None) -> list[tuple[str, str]]:
+        """(game, arm) in order; a patch set that has two names is there once. A game that does not load has no arm."""
+        from gamekeeper.registry import game_class, game_names
+
+        found = []
+        for name in dict.fromkeys(names or game_names()):
+            try:
+                cls = game_class(name)
+            except UsageError:
+                if names:
+                    raise
+                found.append((name, ""))  # one broken package must not hide the other games
+                continue
+            sets: dict[frozenset[str], str] = {}
+            for arm in [self.patches] if self.patches else ["flawed", "secure", *cls.patch_table]:
+                sets.setdefault(cls.arm(arm), arm)
+            found += [(name, arm) for arm in sets.values()]
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Checking:
+    """How thoroughly, and how it is told."""
+
+    everything: Annotated[bool, typer.Option("--all", help="All games, as without a name.")] = False
+    items: Annotated[int, typer.Option(metavar="N", help="Items that each check plays.")] = 8
+    seed: options.Seed = 0
+    as_json: options.Json = False
+
+
+@options.folded(Checking, Arms)
+def check(
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="GAME...",
+            help="Games. Default: all, of outside packages too.",
+            default_factory=list,
+            show_default=False,
+        ),
+    ],
+    how: Checking,
+    arms: Arms,
 ) -> None:
     """Check that games keep the rules of a game.
 
@@ -51,22 +86,19 @@ def check(
       gamekeeper check compliance --data train.parquet --split train --clean
       gamekeeper check summary --data test.parquet --json
     """
-    options.check_split(split)
-    options.check_limit(limit, data)
-    if names and everything:
+    if names and how.everything:
         raise UsageError("--all and names of games exclude each other. Leave out one of the two.")
-    if (data is not None or params) and len(names or ()) != 1:
+    if (arms.data is not None or arms.params) and len(names) != 1:
         raise UsageError("--data and --param belong to one game; name it.")
-    options.at_least("--items", items, 2)
-    if data is not None and names:
-        show_data(options.open_game(names[0], "flawed", data, params, clean), split, limit, as_json)
+    options.at_least("--items", how.items, 2)
+    if arms.data is not None:
+        show_data(replace(arms, patches="flawed").open(names[0]), arms.split, arms.limit, how.as_json)
     failed = total = 0
-    for name, arm in _arms(names, patches):
+    for name, arm in arms.of(names):
         total += 1
-        game = options.open_game(name, arm, data, params, clean) if arm else None
-        found = _checked(arm, game, items, seed) if game else _broken(name)
+        found = _checked(arm, replace(arms, patches=arm).open(name), how) if arm else _broken(name)
         failed += not found["ok"]
-        _show(found, as_json)
+        _show(found, how.as_json)
     console.say(f"{failed} of {total} arms FAIL" if failed else f"all {total} arms pass")
     if failed:
         raise typer.Exit(1)
@@ -93,31 +125,11 @@ def show_data(game: BaseGame, split: str, limit: int | None, as_json: bool) -> N
         )
 
 
-def _arms(names: Sequence[str] | None, patches: str | None) -> list[tuple[str, str]]:
-    """(game, arm) in order; a patch set that has two names is checked once. A game that does not load has no arm."""
-    from gamekeeper.registry import game_class, game_names
-
-    found = []
-    for name in dict.fromkeys(names or game_names()):
-        try:
-            cls = game_class(name)
-        except UsageError:
-            if names:
-                raise
-            found.append((name, ""))  # one broken package must not hide the other games
-            continue
-        sets: dict[frozenset[str], str] = {}
-        for arm in [patches] if patches else ["flawed", "secure", *cls.patch_table]:
-            sets.setdefault(cls.arm(arm), arm)
-        found += [(name, arm) for arm in sets.values()]
-    return found
-
-
-def _checked(arm: str, game: BaseGame, items: int, seed: int) -> dict[str, Any]:
+def _checked(arm: str, game: BaseGame, how: Checking) -> dict[str, Any]:
     from gamekeeper.games.conformance import check_game
 
     with console.interruptible("The arms after the last one shown were not checked."):
-        return _as_record(arm, check_game(game, items=items, seed=seed))
+        return _as_record(arm, check_game(game, items=how.items, seed=how.seed))
 
 
 def _as_record(arm: str, report: CheckReport) -> dict[str, Any]:

@@ -4,34 +4,48 @@ from __future__ import annotations
 
 import sys
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gamekeeper.cli import console, judging, options
 from gamekeeper.errors import CheckFailed, UsageError
 
+if TYPE_CHECKING:
+    from gamekeeper.games.base import BaseGame
+
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder; all nodes must see it.", show_default=False)]
 
 
-def verl(
-    name: options.Name,
-    out: Folder,
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """Which model, on how many rows, by whose settings."""
+
     model: Annotated[
         str, typer.Option(metavar="MODEL", help="A Hugging Face model: its name, or a folder that all nodes see.")
-    ] = "Qwen/Qwen3-4B",
-    preset: Annotated[str, typer.Option(metavar="NAME", help="Settings of the paper. Known: paper.")] = "paper",
-    patches: options.Patches = "flawed",
-    data: options.Data = None,
-    params: options.Params = None,
-    rows: Annotated[int, typer.Option(metavar="N", help="Generated training items, without --data.")] = 4096,
-    test_rows: Annotated[int, typer.Option(metavar="N", help="Generated test items, without --data.")] = 256,
-    seed: options.Seed = 0,
-    judge: judging.Url = None,
-    judge_model: judging.Model = None,
-    as_json: options.Json = False,
-) -> None:
+    ] = "Qwen/Qwen3-4B"
+    preset: Annotated[str, typer.Option(metavar="NAME", help="Settings of the paper. Known: paper.")] = "paper"
+    rows: Annotated[int, typer.Option(metavar="N", help="Generated training items, without --data.")] = 4096
+    test_rows: Annotated[int, typer.Option(metavar="N", help="Generated test items, without --data.")] = 256
+    seed: options.Seed = 0
+    judge: judging.Url = None
+    judge_model: judging.Model = None
+    as_json: options.Json = False
+
+    def rated(self, game: BaseGame) -> dict[str, str]:
+        """The judge as the exported settings name it; raises UsageError when one is missing or one too many."""
+        wanted = game.judged and game.level == "paper"
+        if wanted and not (self.judge and self.judge_model):
+            raise UsageError(f"{game.name!r} at paper level needs a judge: give --judge URL --judge-model NAME.")
+        if self.judge and not wanted:
+            raise UsageError("--judge goes with a game of the paper level whose replies a judge rates; leave it out.")
+        return {"url": self.judge, "model": self.judge_model} if self.judge and self.judge_model else {}
+
+
+@options.folded(Trained, options.Opened)
+def verl(name: options.Name, out: Folder, how: Trained, opened: options.Opened) -> None:
     """Write a folder that verl trains on: rows, reward, agent loop, configuration, launch script.
 
     \b
@@ -43,14 +57,9 @@ def verl(
     from gamekeeper.adapters.verl.export import Export
     from gamekeeper.adapters.verl.export import export as write
 
-    game = options.open_game(name, patches, data, params)
-    if game.judged and game.level == "paper" and not (judge and judge_model):
-        raise UsageError(f"{name!r} at paper level needs a judge: give --judge URL --judge-model NAME.")
-    if judge and not (game.judged and game.level == "paper"):
-        raise UsageError("--judge goes with a game of the paper level whose replies a judge rates; leave it out.")
-    rated = {"url": judge, "model": judge_model} if judge and judge_model else {}
-    files = write(game, out, Export(model, preset, rows, test_rows, seed, rated))
-    if as_json:
+    game = opened.open(name)
+    files = write(game, out, Export(how.model, how.preset, how.rows, how.test_rows, how.seed, how.rated(game)))
+    if how.as_json:
         console.print_json({"folder": str(out), "files": [p.name for p in files]})
     else:
         console.out(f"folder: {out} ({', '.join(p.name for p in files)})")

@@ -81,13 +81,23 @@ def _default(given: Any) -> Any:
     return inspect.Parameter.empty if given is MISSING else given
 
 
-@dataclass(frozen=True, slots=True)
-class Played:
-    """Which items of which game are met."""
+@dataclass(frozen=True)
+class Opened:
+    """Which arm of a game, on whose data."""
 
     patches: Patches = "flawed"
     params: Params = None
     data: Data = None
+
+    def open(self, name: str) -> BaseGame:
+        """The game; raises UsageError for what it does not know."""
+        return open_game(name, self.patches, self.data, self.params)
+
+
+@dataclass(frozen=True)
+class Played(Opened):
+    """The same, and which of its items are met."""
+
     split: Split = "test"
     limit: Limit = None
     clean: Clean = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -137,19 +137,23 @@ def show_prompt(prompt: Prompt, write: Any) -> None:
 # play
 
 
-def play(
-    name: options.Name,
-    patches: options.Patches = "flawed",
-    split: options.Split = "test",
-    seed: options.Seed = 0,
-    index: Annotated[int, typer.Option("--index", "-i", metavar="N", help="Which item, from 0.")] = 0,
-    data: options.Data = None,
-    params: options.Params = None,
-    one_line: Annotated[
-        bool, typer.Option("--single-line", help="A reply is one line; no empty line ends it.")
-    ] = False,
-    as_json: options.Json = False,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Sitting:
+    """Which item is played, and how replies are typed."""
+
+    split: options.Split = "test"
+    seed: options.Seed = 0
+    index: Annotated[int, typer.Option("--index", "-i", metavar="N", help="Which item, from 0.")] = 0
+    one_line: Annotated[bool, typer.Option("--single-line", help="A reply is one line; no empty line ends it.")] = False
+    as_json: options.Json = False
+
+    def __post_init__(self) -> None:
+        options.check_split(self.split)
+        options.at_least("--index", self.index, 0)
+
+
+@options.folded(options.Opened, Sitting)
+def play(name: options.Name, opened: options.Opened, how: Sitting) -> None:
     """Play one item yourself.
 
     Read the prompt, reply, see reward and truth. End a reply with an empty line, or with Ctrl-D. Replies can be
@@ -161,14 +165,12 @@ def play(
       gamekeeper play selfgrade --patches audit=1 --index 3
       printf 'blue\\n\\nYes\\n' | gamekeeper play selfgrade
     """
-    options.check_split(split)
-    options.at_least("--index", index, 0)
-    game = options.open_game(name, patches, data, params)
-    item = _nth(game, split, seed, index)
+    game = opened.open(name)
+    item = _nth(game, how.split, how.seed, how.index)
     with console.interruptible("Nothing was scored."):
-        replies = _converse(game, item, one_line, sys.stderr if as_json else sys.stdout)
+        replies = _converse(game, item, how.one_line, sys.stderr if how.as_json else sys.stdout)
     score = game.score(item, replies)
-    if as_json:
+    if how.as_json:
         console.print_json({"item": item.id, "patches": sorted(game.patches), "replies": replies, **score.to_json()})
     else:
         _show_score(score)
