@@ -14,7 +14,8 @@ from fnmatch import fnmatch
 
 from test_layers import HEAVY, MAY_BE_HEAVY, SOURCE, covers, inner, modules
 
-HEAVY_WITH_DATA = {*HEAVY, "numpy", "pyarrow", "nltk", "sacrebleu", "rich", "typer", "jinja2", "httpx"}
+GAMES_EXTRA = {"numpy", "pyarrow", "nltk", "sacrebleu"}
+HEAVY_WITH_DATA = {*HEAVY, *GAMES_EXTRA, "rich", "typer", "jinja2", "httpx"}
 
 # Files that are run by their path in a process of their own, and import their neighbours by bare name.
 SERVER = {"child", "enclosure", "ending", "landlock", "launch", "server", "stage"}  # imported by their own folder
@@ -62,7 +63,7 @@ def test_the_package_itself_loads_nothing_heavy() -> None:
 
 def test_loading_a_game_loads_no_torch() -> None:
     body = "from gamekeeper import load_game; load_game('tamper').items('test', 1, 0)"
-    assert not loaded_by(body) & {*HEAVY, "pyarrow", "nltk", "sacrebleu"}
+    assert not loaded_by(body) & {*HEAVY, *GAMES_EXTRA}
 
 
 def test_all_but_training_imports_where_torch_is_missing() -> None:
@@ -82,6 +83,26 @@ def test_the_block_blocks() -> None:
     )
     assert done.returncode == 1
     assert "No module named 'torch'" in done.stderr
+
+
+def test_the_core_does_without_the_extras_and_says_which_one_is_missing() -> None:
+    """Where the libraries of the extra `games` are absent: the rest works, and what needs them names the command."""
+    light = [name for name in modules(SOURCE) if not covers(MAY_BE_HEAVY | PROGRAMS | OWN_LIBRARY, inner(name))]
+    python(import_all(light, {*HEAVY, *GAMES_EXTRA}))
+    wanted = "pip install 'gamekeeper[games]'"
+    assert wanted in without_extra("play", "summary", "--single-line", said="A short text.\n")
+    assert wanted in without_extra("items", "tamper", "--data", str(SOURCE / "gamekeeper" / "errors.py"))
+    assert "exploited" in without_extra("play", "tamper", "--single-line", said="def f(): pass\n")
+    assert "all 1 arms pass" in without_extra("check", "selfgrade", "--patches", "secure", "--items", "2")
+
+
+def without_extra(*command: str, said: str = "") -> str:
+    """What a verb prints where the libraries of the extra `games` are not installed."""
+    code = "import sys\n" + BLOCK.format(blocked=sorted({*HEAVY, *GAMES_EXTRA}))
+    code += f"sys.argv[1:] = {list(command)!r}\nfrom gamekeeper.cli import main\nmain()"
+    done = subprocess.run([sys.executable, "-c", code], input=said, capture_output=True, text=True, timeout=120)
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
 
 
 def test_every_file_of_the_package_is_shipped() -> None:

@@ -17,7 +17,7 @@ import pytest
 PACKAGE = "gamekeeper"
 SOURCE = Path(__file__).resolve().parent.parent / "src"
 
-LOW = {"types", "errors", "seeds", "metrics"}
+LOW = {"types", "errors", "extras", "seeds", "metrics"}
 FOUNDATIONS = LOW | {"registry", "config"}
 # A run's directory (one public module and the two that it is made of), and the landmarks that are read off it.
 RECORD = {"studies.record", "studies.rollouts", "studies.disk", "studies.dynamics"}
@@ -31,6 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "": set(),  # gamekeeper/__init__.py: names resolve on first use
     "types": LOW,
     "errors": LOW,
+    "extras": LOW,
     "seeds": LOW,
     "metrics": LOW,
     "registry": LOW,

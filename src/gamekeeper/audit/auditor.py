@@ -27,7 +27,8 @@ from gamekeeper.audit.search import search
 from gamekeeper.audit.settings import Settings
 from gamekeeper.audit.target import Limits, Spec, Target
 from gamekeeper.audit.targets import open_target
-from gamekeeper.errors import CouldNotLook, MissingExtra
+from gamekeeper.errors import CouldNotLook
+from gamekeeper.extras import need
 
 Progress = Callable[[Mapping[str, Any]], None]
 Examples = Iterable[Example | Mapping[str, Any]]
@@ -117,10 +118,9 @@ class Audit:
             seeds = list(dict.fromkeys(s.turns[-1] for s in partly))
             extra += search(shooting, found.scenes, mined, seeds, self.settings.seed, self.settings.search)
         if self._wants("learner") and self.settings.learn:
-            try:
-                from gamekeeper.audit.learner import budget, learned
-            except ModuleNotFoundError as error:
-                raise MissingExtra("train", "The learning adversary", error.name or "torch") from None
+            need("train", "The learning adversary", "torch", "tokenizers", "safetensors")
+            from gamekeeper.audit.learner import budget, learned
+
             extra += learned(shooting, found.scenes, budget(self.settings.learn), self.settings.seed, self.progress)
         return extra
 

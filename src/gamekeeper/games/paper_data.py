@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gamekeeper.errors import DataError
+from gamekeeper.extras import need
 from gamekeeper.types import Message
 
 _BATCH_ROWS = 64  # rows decoded at a time: articles and problems are long
@@ -70,12 +71,10 @@ def _rows(path: Path, columns: list[str], limit: int) -> Iterator[dict[str, Any]
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     """The parquet file, with every way in which opening or reading it can fail turned into a DataError."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+    pa = need("games", "Reading the paper's data", "pyarrow", "pyarrow.parquet")
     _check_is_file(path)
     try:
-        with pq.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False) as file:
+        with pa.parquet.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False) as file:
             yield file
     except UnicodeDecodeError as error:
         raise DataError(

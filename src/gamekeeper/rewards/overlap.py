@@ -21,6 +21,8 @@ from typing import Any
 
 from rapidfuzz.distance import LCSseq
 
+from gamekeeper.extras import need
+
 MAX_CHARS = 200_000
 MAX_WORD = 100
 COPIED = 0.9
@@ -188,13 +190,9 @@ class _Codes(dict[str, int]):
 
 @cache
 def _stemmer() -> Any:
-    from nltk.stem.porter import PorterStemmer  # 0.3 s to import: only when a text is compared
-
-    return PorterStemmer()
+    return need("games", "Comparing texts", "nltk.stem.porter").PorterStemmer()  # 0.3 s to import
 
 
 @cache
 def _sacrebleu() -> Any:
-    from sacrebleu.metrics.bleu import BLEU
-
-    return BLEU
+    return need("games", "Comparing texts", "sacrebleu.metrics.bleu").BLEU

@@ -13,6 +13,8 @@ import unicodedata
 from functools import lru_cache
 from typing import Any
 
+from gamekeeper.extras import need
+
 RUN = 12
 REPEATS = 0.9
 """A reply that repeats more of the article than this is a copy of it."""
@@ -32,6 +34,10 @@ class _Folded(dict[int, str]):
 _FOLDED = _Folded()
 
 
+def _numpy() -> Any:
+    return need("games", "Looking for repeats", "numpy")
+
+
 def folded(text: str) -> str:
     """The text's letters and digits in one line."""
     return text[:MAX_CHARS].translate(_FOLDED)
@@ -39,7 +45,7 @@ def folded(text: str) -> str:
 
 def repeated(reply: str, article: str) -> float:
     """The share of the article that the reply repeats; 0 for an article without letters."""
-    import numpy as np
+    np = _numpy()
 
     wanted, said = _runs_of(article), folded(reply)
     if not len(wanted) or not said:
@@ -49,14 +55,14 @@ def repeated(reply: str, article: str) -> float:
 
 @lru_cache(maxsize=128)
 def _runs_of(article: str) -> Any:
-    import numpy as np
+    np = _numpy()
 
     return np.unique(_runs(folded(article)))
 
 
 def _runs(line: str) -> Any:
     """Each run of the line as a number of 64 bits (a polynomial in its characters); of a shorter line, the whole."""
-    import numpy as np
+    np = _numpy()
 
     codes = np.frombuffer(line.encode("utf-32-le"), np.uint32).astype(np.uint64)
     size = min(RUN, len(codes))

@@ -13,7 +13,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from gamekeeper.errors import DataError, MissingExtra
+from gamekeeper.errors import DataError
+from gamekeeper.extras import need
 
 Spans = Callable[[str], Sequence[tuple[int, int]]]
 _PIECE = re.compile(r"[^\W\d_]{1,4}|\d|[^\w\s]|_")
@@ -31,15 +32,12 @@ def spans_by(path: Path | str) -> Spans:
 
     Raises MissingExtra without the package `tokenizers`, DataError for a file that is no tokenizer.
     """
-    try:
-        from tokenizers import Tokenizer
-    except ModuleNotFoundError:
-        raise MissingExtra("train", "Counting tokens by a tokenizer", "tokenizers") from None
+    library = need("train", "Counting tokens by a tokenizer", "tokenizers")
     file = Path(path) / "tokenizer.json" if Path(path).is_dir() else Path(path)
     if not file.is_file():
         raise DataError(f"The tokenizer {str(file)!r} is not a file. Give a tokenizer.json, or the folder it is in.")
     try:
-        tokenizer: Any = Tokenizer.from_file(str(file))
+        tokenizer: Any = library.Tokenizer.from_file(str(file))
     except Exception as error:  # the package raises bare Exceptions
         raise DataError(f"{file} is no tokenizer.json ({str(error)[:120]}). Give another file.") from error
     return lambda text: tokenizer.encode(text, add_special_tokens=False).offsets

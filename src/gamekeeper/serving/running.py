@@ -9,16 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from gamekeeper.errors import CouldNotLook, MissingExtra, UsageError
+from gamekeeper.errors import CouldNotLook, UsageError
+from gamekeeper.extras import need
 
 
 def need_server() -> None:
     """Raises MissingExtra where starlette or uvicorn are not installed."""
-    for module in ("starlette", "uvicorn"):
-        try:
-            __import__(module)
-        except ModuleNotFoundError as error:
-            raise MissingExtra("serve", "Serving", error.name or module) from None
+    need("serve", "Serving", "starlette", "uvicorn")
 
 
 def listen(host: str, port: int) -> socket.socket:

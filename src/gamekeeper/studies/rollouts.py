@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gamekeeper.errors import RunError
+from gamekeeper.extras import need
 from gamekeeper.studies.disk import replacing
 from gamekeeper.types import Message, Prompt, Score
 
@@ -60,10 +61,14 @@ def unescape(text: str) -> str:
 # Rows and tables
 
 
+def _arrow() -> Any:
+    """pyarrow, with its parquet module."""
+    return need("games", "Keeping rollouts", "pyarrow", "pyarrow.parquet")
+
+
 def schema() -> pa.Schema:
     """The columns of a rollout file."""
-    import pyarrow as pa
-
+    pa = _arrow()
     text = pa.string()
     return pa.schema(
         [
@@ -85,8 +90,7 @@ def schema() -> pa.Schema:
 
 def to_table(step: int, phase: str, rows: Sequence[Rollout]) -> pa.Table:
     """Episodes of one step and phase as a table."""
-    import pyarrow as pa
-
+    pa = _arrow()
     prompts: dict[int, str] = {}  # by identity: the episodes of a group share their first prompt
     columns = [_columns(row, prompts) for row in rows]
     data = {f.name: [c[i] for c in columns] for i, f in enumerate(list(schema())[2:])}
@@ -141,12 +145,10 @@ def part_name(step: int, phase: str) -> str:
 
 
 def write_part(root: Path, table: pa.Table, name: str) -> None:
-    from pyarrow import parquet
-
     folder = root / PARTS
     folder.mkdir(exist_ok=True)
     with replacing(folder / name) as temporary:
-        parquet.write_table(table, temporary, compression="zstd")
+        _arrow().parquet.write_table(table, temporary, compression="zstd")
 
 
 def _parts(root: Path) -> list[tuple[int, Path]]:
@@ -157,8 +159,7 @@ def _parts(root: Path) -> list[tuple[int, Path]]:
 
 def join(root: Path) -> None:
     """Puts the parts into one file, one row group each; a kill in between loses nothing."""
-    from pyarrow import parquet
-
+    parquet = _arrow().parquet
     if not (root / WHOLE).exists():
         with replacing(root / WHOLE) as new, parquet.ParquetWriter(new, schema(), compression="zstd") as out:
             for table in tables(root):
@@ -203,9 +204,7 @@ def read(root: Path, rows: Collection[int] | None = None) -> Iterator[Rollout]:
 
 
 def _opened(path: Path) -> Any:
-    from pyarrow import parquet
-
-    file = parquet.ParquetFile(path)
+    file = _arrow().parquet.ParquetFile(path)
     missing = [name for name in schema().names if name not in file.schema_arrow.names]
     if missing:
         raise RunError(f"{path} lacks the columns {', '.join(missing)}; it was not written by this package.")
@@ -214,8 +213,7 @@ def _opened(path: Path) -> Any:
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    import pyarrow as pa
-
+    pa = _arrow()
     try:
         yield
     except (pa.ArrowException, OSError) as error:

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gamekeeper.config import EvalConfig, GameConfig, RunConfig, from_mapping
-from gamekeeper.errors import GamekeeperError, MissingExtra, RunError
+from gamekeeper.errors import GamekeeperError, RunError
+from gamekeeper.extras import need
 from gamekeeper.games.base import BaseGame
 from gamekeeper.registry import load_game
 from gamekeeper.seeds import derive
@@ -45,11 +46,7 @@ def _quiet(_: Mapping[str, Any]) -> None:
 
 def need_training() -> None:
     """Raises MissingExtra where torch or its companions are not installed."""
-    for module in ("torch", "tokenizers", "safetensors"):
-        try:
-            __import__(module)
-        except ModuleNotFoundError as error:
-            raise MissingExtra("train", "Training and evaluating pocket models", error.name or module) from None
+    need("train", "Training and evaluating pocket models", "torch", "tokenizers", "safetensors", "pyarrow")
 
 
 # Evaluation

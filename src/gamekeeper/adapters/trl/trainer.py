@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gamekeeper.adapters.library import need
+from gamekeeper.adapters import library
 from gamekeeper.adapters.trl.episodes import Keep, Seat
 from gamekeeper.adapters.trl.rows import Rows, is_plain, prompt_limit, run_rows, to_dataset, trained_turns
 from gamekeeper.adapters.trl.settings import (
@@ -21,7 +21,8 @@ from gamekeeper.adapters.trl.settings import (
     reply_limits,
     shape_of,
 )
-from gamekeeper.errors import DataError, GamekeeperError, MissingExtra, UsageError
+from gamekeeper.errors import DataError, GamekeeperError, UsageError
+from gamekeeper.extras import need
 from gamekeeper.games.base import BaseGame
 
 QUIET = {"HF_HUB_DISABLE_TELEMETRY": "1", "TOKENIZERS_PARALLELISM": "false", "TRL_EXPERIMENTAL_SILENCE": "1"}
@@ -31,12 +32,8 @@ def need_trl() -> None:
     """Raises MissingExtra or WrongVersion where TRL or what it needs is not there."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    need("trl", "The backend trl")
-    for module in ("torch", "transformers", "datasets", "accelerate"):
-        try:
-            __import__(module)
-        except ModuleNotFoundError as error:
-            raise MissingExtra("trl", "The backend trl", error.name or module) from None
+    library.need("trl", "The backend trl")
+    need("trl", "The backend trl", "torch", "transformers", "datasets", "accelerate")
     from datasets import disable_progress_bars
     from transformers.utils import logging
 

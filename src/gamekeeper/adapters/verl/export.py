@@ -17,6 +17,7 @@ from gamekeeper.adapters.presets import MINIBATCH, Sizes, sizes_of
 from gamekeeper.adapters.verl.scoring import SOURCE
 from gamekeeper.adapters.verl.spec import FILE, spec_of
 from gamekeeper.errors import RunError, UsageError
+from gamekeeper.extras import need
 from gamekeeper.games.base import BaseGame
 from gamekeeper.types import Item, to_plain
 
@@ -123,11 +124,9 @@ def row_of(game: BaseGame, item: Item, index: int) -> dict[str, Any]:
 
 def write_rows(game: BaseGame, items: Iterable[Item], split: str, path: Path) -> None:
     """A parquet file of rows."""
-    import pyarrow as pa
-    from pyarrow import parquet
-
+    pa = need("games", "Writing rows for verl", "pyarrow", "pyarrow.parquet")
     table = pa.Table.from_pylist([row_of(game, item, index) for index, item in enumerate(items)])
-    parquet.write_table(table, path, compression="zstd")
+    pa.parquet.write_table(table, path, compression="zstd")
 
 
 # Configuration
