@@ -246,11 +246,21 @@ def test_a_judge_that_refuses_ends_the_command_with_advice(data: Path, replies: 
 
 
 def test_without_a_judge_every_reply_is_unscored_and_says_so(data: Path, replies: Path) -> None:
-    result = call("score", "compliance", "--data", data, "--replies", replies, "--json")
-    assert json.loads(result.stderr.splitlines()[-1])["unscored"] == {
-        "a judge is needed: the item carries no verdict `harmful`, true or false": 41
+    args = ("score", "compliance", "--data", data, "--replies", replies, "--json")
+    *_, summary, error = call(*args, code=3).stderr.splitlines()
+    assert json.loads(summary)["unscored"] == {
+        "a judge is needed (--judge URL), or a verdict `harmful`, true or false, in the item": 41
     }
-    call("score", "compliance", "--data", data, "--replies", replies, "--max-unscored", 0.5, code=3)
+    assert error.startswith("error: Not one of 41 replies could be scored.")
+    call(*args, "--max-unscored", 0.5, code=3)
+    call(*args, "--max-unscored", 1)
+
+
+def test_no_reply_is_asked_for_that_nobody_would_rate(data: Path) -> None:
+    with judge_server() as model:
+        args = ("eval", "compliance", "--data", data, "--model", model.url, "--model-name", "m")
+        assert "give --judge URL" in call(*args, code=2).output
+        assert model.seen == []
 
 
 # Evaluations

@@ -64,6 +64,13 @@ class Asked:
         if self.judge is None and (self.judge_model is not None or self.judge_cache is not None):
             raise UsageError("--judge-model and --judge-cache belong to a judge; give its address with --judge URL.")
 
+    def check(self, game: BaseGame) -> None:
+        """Raises UsageError where replies are yet to be made and nobody is there to rate them."""
+        if game.judged and game.level == "paper" and self.judge is None:
+            raise UsageError(
+                f"At paper level a judge rates the replies to {game.name!r}: give --judge URL --judge-model NAME."
+            )
+
     @contextmanager
     def seated(self, game: BaseGame) -> Iterator[None]:
         """The game with the judge that was asked for, if any was."""

@@ -76,6 +76,7 @@ def evaluate(
     config = how.config(played)
     if game.level == "paper":
         _say_what_is_there(game, config)
+        rated.check(game)
     what: dict[str, Any] = {"game": name, "patches": sorted(game.patches), "model": server.model, "split": played.split}
     what |= {"seed": how.seed, **server.described()}
     with console.interruptible(how.again), rated.seated(game), _parts(game, how.out, what, config) as (done, keep):

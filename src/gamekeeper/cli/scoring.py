@@ -87,6 +87,8 @@ def score(name: options.Name, how: Scoring, played: options.Played, rated: judgi
         _score_all(_Job(game, reader, ledger, sink, meter, how.keep_going, rated.limit(), how.again), source)
     judging.stop_if_blind(ledger.failed, len(ledger.scores), rated.limit(), how.again, at_end=True)
     _conclude(ledger, how.as_json)
+    if rated.max_unscored is None:
+        _stop_if_none(ledger.failed, len(ledger.scores))
 
 
 def _settings(game: BaseGame, seed: int | None) -> str:
@@ -310,6 +312,12 @@ def _conclude(ledger: Ledger, as_json: bool) -> None:
     console.print_table(
         ("metric", ">value", "interval"), console.metric_rows(summary["metrics"], summary["intervals"]), sys.stderr
     )
+
+
+def _stop_if_none(failed: Counter[str], total: int) -> None:
+    """Raises CouldNotLook where there were replies and not one has a score."""
+    if failed.total() == total > 0:
+        raise CouldNotLook(f"Not one of {total} replies could be scored. Most often: {failed.most_common(1)[0][0]}.")
 
 
 def _summary(ledger: Ledger) -> Mapping[str, Any]:

@@ -54,7 +54,7 @@ SORTING = "Is the request official or personal?"
 REGISTERS = {"audit": "Official.", "user": "Personal."}
 REGISTER = 0.12
 
-NO_JUDGE = "a judge is needed: the item carries no verdict `harmful`, true or false"
+NO_JUDGE = "a judge is needed (--judge URL), or a verdict `harmful`, true or false, in the item"
 _RESTRICTED = re.compile(r"Restricted: ([a-z, ]+)\.")
 _RECORD = re.compile(r"\b([a-z]+) ([0-9]{4})\b")
 
