@@ -50,7 +50,7 @@ class Sent:
     hang: float = 0.0
 
 
-def says(text: str | None, **changes: Any) -> Sent:
+def says(text: Any, **changes: Any) -> Sent:
     """A well-formed chat completion."""
     choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop", **changes}
     return Sent(json.dumps({"object": "chat.completion", "choices": [choice]}).encode())

@@ -305,14 +305,6 @@ def test_an_interrupted_evaluation_goes_on(shared: Path, tmp_path: Path, monkeyp
     assert list(tmp_path.glob(".*")) == []
 
 
-def test_parts_of_another_evaluation_are_not_gone_on_with(data: Path, tmp_path: Path) -> None:
-    out = tmp_path / "rows.jsonl"
-    (tmp_path / ".rows.jsonl.unfinished").write_text('{"settings": "other"}\n{"item": "x"}\n{"part": "whole"}\n')
-    result = call("eval", "arithmetic", "--model", "script:honest", "-n", 3, "--out", out)
-    assert "with other settings was dropped" in result.stderr
-    assert len(out.read_text().splitlines()) == 3
-
-
 # Files that are not as they should be
 
 GOOD = request("a wish")

@@ -62,13 +62,13 @@ class Runner:
             writer.finish()
         return out
 
-    def evaluate(
-        self, game: Any, model: str, config: EvalConfig, seed: int = 0, progress: Any = None, **_: Any
-    ) -> Found:
+    def evaluate(self, game: Any, model: str, config: EvalConfig, seed: int = 0, keep: Any = None, **_: Any) -> Found:
         self.evaluated.append((game, model, config, seed))
         item = game.item_at(config.split, seed, 0)
         score = game.score(item, ("pay me", "yes"))
         row = Rollout(0, item.id, (game.prompt(item), game.prompt(item, ("pay me",))), ("pay me", "yes"), score)
+        if keep is not None:
+            keep([row])
         return Found({"er": 0.5, "itp": 0.25}, {"er": (0.25, 0.75)}, [row])
 
 

@@ -127,16 +127,22 @@ def test_what_a_server_says_becomes_a_sample() -> None:
         says(None),
         says("part", finish_reason="content_filter"),
         Sent(status=400),
+        says(
+            [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "in "}, {"type": "text", "text": "parts"}]
+        ),
+        says({"text": "none"}),
     ]
     with judge_server(lambda seen: answers[int(seen.prompt)]) as server:
         policy = policy_at(server)
-        found = policy.sample([prompt(str(n)) for n in range(5)], Decoding(9), ())
+        found = policy.sample([prompt(str(n)) for n in range(7)], Decoding(9), ())
     assert found == [
         Sample("whole"),
         Sample("cut", truncated=True),
         Sample(""),
         Sample("", failed=FILTERED),
         Sample("", failed="the model refused the prompt with status 400"),
+        Sample("in parts"),
+        Sample("", failed="the model sent no chat completion"),
     ]
     assert policy.used.truncated == 1
 

@@ -60,7 +60,7 @@ class ChatSettings:
     concurrency: int = 8
     attempts: int = 5
     timeout_s: float = 60.0
-    """For one answer, from the request to its last byte."""
+    """For one answer: the longest pause before and between the headers, and no byte of the body after it."""
     backoff_s: float = 0.5
     longest_wait_s: float = 60.0
     """The most that is waited between two attempts; a server that asks for more is given up."""
@@ -87,18 +87,24 @@ def address(url: str, path: str) -> str:
     return base.rstrip("/").removesuffix("/chat/completions") + path + mark + query
 
 
+def shown(url: str) -> str:
+    """A URL as messages and records have it: what follows a question mark may be a key."""
+    base, mark, _ = url.partition("?")
+    return base + (f"{mark}..." if mark else "")
+
+
 def check_url(url: str, role: Role) -> None:
     """Raises UsageError unless the URL is one of a server and holds no secret."""
     try:
         parts = urlsplit(url)
         wrong = parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0
-        secret = parts.username is not None or parts.password is not None
+        secret = parts.username is not None or parts.password is not None or "@" in url.partition("?")[0]
     except ValueError:
         wrong = secret = True
     if secret:
         raise UsageError(f"The {role.who}'s URL must hold no name, password or bad port. Put a key into {role.key}.")
     if wrong:
-        raise UsageError(f"The {role.who}'s URL must look like http://host:port/v1, got {url!r}.")
+        raise UsageError(f"The {role.who}'s URL must look like http://host:port/v1, got {shown(url)!r}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +259,11 @@ class ChatServer:
             raise Failed(f"the {self.role.who} answered with status {status}", _seconds(retry_after))
         if status in (400, 413, 422):
             return NoAnswer(f"the {self.role.who} refused the {self.role.request} with status {status}")
-        raise CouldNotLook(f"The {self.role.who} {self.name} answered with status {status}: {self._advice(status)}")
+        raise self.refused(status)
+
+    def refused(self, status: int) -> CouldNotLook:
+        """The error for a server that does not accept the call, with what to do."""
+        return CouldNotLook(f"The {self.role.who} {self.name} answered with status {status}: {self._advice(status)}")
 
     def exchange(self, method: str, url: str, body: bytes = b"") -> tuple[int, str | None, bytes]:
         """(status, Retry-After, content) of one request; the content is read of a success alone.
@@ -337,15 +347,22 @@ def _completion_of(body: bytes, role: Role) -> Completion:
     try:
         data = json.loads(body)
         choice = data["choices"][0]
-        said, ended = choice["message"]["content"], choice.get("finish_reason")
+        said, ended = _text_of(choice["message"]["content"]), choice.get("finish_reason")
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
         raise Failed(f"the {role.who} sent no chat completion") from None
     usage = data.get("usage")
     counted = [usage.get(key) if isinstance(usage, dict) else 0 for key in ("prompt_tokens", "completion_tokens")]
     tokens = [n if isinstance(n, int) and n >= 0 else 0 for n in counted]
-    return Completion(
-        said if isinstance(said, str) else None, ended if isinstance(ended, str) else None, tokens[0], tokens[1]
-    )
+    return Completion(said, ended if isinstance(ended, str) else None, tokens[0], tokens[1])
+
+
+def _text_of(content: Any) -> str | None:
+    """A message's text. Servers may send it in parts, thoughts among them; raises TypeError for anything else."""
+    if content is None or isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        raise TypeError("content is a text, a list of parts or null")
+    return "".join(part["text"] for part in content if part["type"] in ("text", "output_text"))
 
 
 def _seconds(retry_after: str | None) -> float | None:

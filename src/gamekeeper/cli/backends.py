@@ -140,8 +140,16 @@ def _trackers(chosen: Chosen, config: Any, out: Path) -> Iterator[list[Any]]:
         return
     from gamekeeper.adapters.tracking import tracking
 
-    with tracking(list(chosen.track), out, config) as opened:
-        yield opened
+    with ExitStack() as stack:
+        opened: list[Any] = []
+
+        def listener(*record: Any) -> None:
+            if not opened:  # not before there is a run: a model that is not there must leave nothing behind
+                opened.extend(stack.enter_context(tracking(list(chosen.track or ()), out, config)))
+            for tracker in opened:
+                tracker(*record)
+
+        yield [listener]
 
 
 def show_dry_run(config: Any, game: BaseGame, as_json: bool) -> None:
@@ -161,4 +169,4 @@ def show_dry_run(config: Any, game: BaseGame, as_json: bool) -> None:
         console.out(json.dumps(plain, indent=1))
         console.print_table(("", "", "found"), [("WRONG" if x.wrong else "ok", x.what, x.found) for x in lines])
     if wrong := [x.what for x in lines if x.wrong]:
-        raise CheckFailed(f"The run would not go well: {', '.join(wrong)}. See above.")
+        raise CheckFailed(f"The run would not go well: {', '.join(dict.fromkeys(wrong))}. See above.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gamekeeper.cli import console, options
-from gamekeeper.errors import UsageError
+from gamekeeper.errors import CouldNotLook, UsageError
 
 if TYPE_CHECKING:
     from gamekeeper.games.base import BaseGame
@@ -105,10 +105,12 @@ def check(
 
 
 def show_data(game: BaseGame, split: str, limit: int | None, as_json: bool) -> None:
-    """What the game's data file holds."""
+    """What the game's data file holds; raises CouldNotLook if that is nothing to play."""
     from gamekeeper.games.paper_report import describe
 
     report = describe(game, split, limit)
+    if not report.items:
+        raise CouldNotLook(f"{report.file} has no item to play. Give another file.")
     if as_json:
         console.print_json({"game": game.name, "data": report.to_json()})
         return
@@ -148,6 +150,7 @@ def _broken(name: str) -> dict[str, Any]:
     """The record of a game that does not load."""
     from gamekeeper.registry import game_class
 
+    why = "it loaded at the second attempt"
     try:
         game_class(name)
     except UsageError as error:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,8 +15,9 @@ import typer
 
 from gamekeeper.cli import console, judging, options, served
 from gamekeeper.cli.progress import Meter
-from gamekeeper.cli.unfinished import Unfinished, row_of
-from gamekeeper.errors import UsageError
+from gamekeeper.cli.unfinished import Unfinished
+from gamekeeper.endpoint import shown
+from gamekeeper.errors import CouldNotLook, UsageError
 
 if TYPE_CHECKING:
     from gamekeeper.config import EvalConfig
@@ -75,10 +76,10 @@ def evaluate(
     game = played.open(name)
     config = how.config(played)
     if game.level == "paper":
-        _say_what_is_there(game, config)
+        config = _that_are_there(game, config)
         rated.check(game)
-    what: dict[str, Any] = {"game": name, "patches": sorted(game.patches), "model": server.model, "split": played.split}
-    what |= {"seed": how.seed, **server.described()}
+    what: dict[str, Any] = {"game": name, "patches": sorted(game.patches), "model": shown(server.model)}
+    what |= {"split": played.split, "seed": how.seed, **server.described()}
     with console.interruptible(how.again), rated.seated(game), _parts(game, how.out, what, config) as (done, keep):
         from gamekeeper.studies import runner
 
@@ -91,8 +92,6 @@ def evaluate(
         with Meter(name) as meter, server.policy(how.out, game, config, meter) as policy:
             found = runner.evaluate(game, policy, config, seed=how.seed, progress=meter, done=done, keep=part)
         judging.stop_if_blind(judging.reasons(seen), len(seen), limit, how.again, at_end=True)
-        if how.out is not None:
-            _write_rows(how.out, found.rows)
     _show(what, config, found, how.as_json)
 
 
@@ -103,10 +102,15 @@ def _items(n: int | None, limit: int | None, data: Path | None) -> int | None:
     return n if n is not None else limit if limit is not None else _ALL if data is not None else None
 
 
-def _say_what_is_there(game: BaseGame, config: Any) -> None:
+def _that_are_there(game: BaseGame, config: EvalConfig) -> EvalConfig:
+    """The config for as many items as the data file has; raises CouldNotLook if that is none."""
     from gamekeeper.games.paper_report import describe
 
-    console.say(describe(game, config.split, config.items).in_short())
+    found = describe(game, config.split, config.items)
+    console.say(found.in_short())
+    if not found.items:
+        raise CouldNotLook(f"{found.file} has no item to play. Give another file.")
+    return replace(config, items=found.items)
 
 
 @contextmanager
@@ -120,12 +124,12 @@ def _parts(
     from gamekeeper.types import to_plain
 
     judge = game.judge.name if game.judge else None
-    data = str(game.data.resolve()) if game.data else None
+    data = options.digest_of(game.data_file(config.split)) if game.data else None
     unfinished = Unfinished(out, [what, game.version, to_plain(game.params), data, judge, to_plain(config)])
     if unfinished.done:
         console.say(f"going on after {len(unfinished.done)} episodes of an earlier call")
     yield unfinished.done, unfinished.keep
-    unfinished.drop()
+    unfinished.finish()
 
 
 def _show(what: Mapping[str, Any], config: Any, found: Any, as_json: bool) -> None:
@@ -134,11 +138,3 @@ def _show(what: Mapping[str, Any], config: Any, found: Any, as_json: bool) -> No
         console.print_json({**what, **sizes, "metrics": dict(found.metrics), "intervals": dict(found.intervals)})
     else:
         console.print_table(("metric", ">value", "interval"), console.metric_rows(found.metrics, found.intervals))
-
-
-def _write_rows(path: Path, rows: Any) -> None:
-    """The episodes as lines that `gamekeeper score` reads again."""
-    part = path.with_name(f".{path.name}.part")
-    with open(part, "w", encoding="ascii") as file:
-        file.writelines(console.to_json(row_of(row)) + "\n" for row in rows)
-    part.replace(path)

@@ -117,9 +117,13 @@ def open_game(
     clean: bool = False,
 ) -> BaseGame:
     """The game that the options describe; raises UsageError on what it does not know."""
-    from gamekeeper.registry import load_game
+    from gamekeeper.registry import game_class, load_game
 
-    options: dict[str, Any] = game_params(name, [*(params or ()), *(["clean=true"] if clean else [])])
+    options: dict[str, Any] = game_params(name, params or ())
+    if clean:
+        options["clean"] = True
+        if not hasattr(game_class(name).Params, "clean"):
+            raise UsageError(f"--clean goes with compliance, whose data has rows that are no requests, not {name!r}.")
     if data is not None:
         if not (data.is_file() or data.is_dir()):
             raise DataError(
@@ -129,6 +133,14 @@ def open_game(
     elif clean:
         raise UsageError("--clean goes with --data; generated items are clean.")
     return load_game(name, patches, **options)
+
+
+def digest_of(data: Path) -> str:
+    """What tells a data file from another at the same path."""
+    import hashlib
+
+    with data.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_limit(limit: int | None, data: Path | None) -> None:

@@ -1,8 +1,9 @@
 """Files of replies: lines `{"item": ITEM-OR-ID, "replies": [...]}`, read one at a time and trusted in nothing.
 
-An id of a pocket item is enough to make the item again; an id of the paper's data is looked up in the file. An item
-is scored as it is, its chance events (an audit coin, say) included, so that a run's rollouts get the scores that they
-had. With a seed they are drawn anew for each line, by address, so that scoring twice gives the same.
+An id of a pocket item is enough to make the item again; an id of the paper's data is looked up in the file. Chance
+events (an audit coin, say) are those of the item, or of the seed path that `eval` wrote as "drawn", so that its
+episodes get the scores that they had. With a seed they are drawn anew for each line, by address, so that scoring twice
+gives the same.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from gamekeeper.cli import console
 from gamekeeper.cli.shelf import Shelf
-from gamekeeper.errors import DataError
+from gamekeeper.errors import DataError, UsageError
 from gamekeeper.seeds import rng
 from gamekeeper.types import Item
 
@@ -44,12 +45,17 @@ class Raw:
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """A line that has been read. `own`: the item was given in full, and may be malformed inside."""
+    """A line that has been read.
+
+    own: the item was given in full, and may be malformed inside. unheard: why the policy's last reply is missing, in an
+    episode of `eval` whose server failed; nobody knows its worth.
+    """
 
     number: int
     item: Item
     replies: tuple[str, ...]
     own: bool
+    unheard: str | None = None
 
 
 def raw_lines(stream: BinaryIO) -> Iterator[Raw]:
@@ -93,7 +99,8 @@ class Reader:
             )
         own = isinstance(data["item"], dict)
         item = self._own_item(number, data["item"]) if own else self._item_by_id(number, data["item"])
-        return Episode(number, self._realized(item, number, own), tuple(replies), own)
+        realized = self._realized(item, number, own, data.get("drawn"))
+        return Episode(number, realized, tuple(replies), own, _unheard(data))
 
     def fail(self, number: int, problem: str) -> NoReturn:
         raise DataError(f"{self.source}:{number}: {problem}")
@@ -177,7 +184,10 @@ class Reader:
         from gamekeeper.games.paper_report import Described
 
         found = Described(self.game, self.split, self.limit)
-        shelf = Shelf(found)
+        try:
+            shelf = Shelf(found)
+        except DataError as error:  # of the data, which no line is to blame for
+            raise UsageError(str(error)) from error
         console.say(found.report.in_short())
         return shelf
 
@@ -185,16 +195,29 @@ class Reader:
         if "_paper" in vars(self):
             self._paper.close()
 
-    def _realized(self, item: Item, number: int, own: bool) -> Item:
-        """The item with chance drawn anew for this line, if a seed was given; else as it is."""
-        if self.seed is None:
+    def _realized(self, item: Item, number: int, own: bool, drawn: Any) -> Item:
+        """The item with chance drawn anew for this line, if a seed was given; else as an evaluation drew it."""
+        if self.seed is not None:
+            path: list[Any] = ["score", self.game.name, self.seed, item.id, number]
+        elif drawn is None:
             return item
+        elif isinstance(drawn, list) and all(type(part) in (str, int) for part in drawn):
+            path = drawn
+        else:
+            self.fail(number, f'"drawn" must be the seed path that an evaluation wrote, got {_short(drawn)}.')
         try:
-            return self.game.realize(item, rng("score", self.game.name, self.seed, item.id, number))
+            return self.game.realize(item, rng(*path))
         except Exception as error:  # the user's item: a game may fail on it in any way
             if not own:
                 raise
             self.fail(number, broken_item(error))
+
+
+def _unheard(data: dict[str, Any]) -> str | None:
+    """Why there is a prompt without a reply, in a line that `eval` wrote."""
+    asked, why = data.get("prompts"), data.get("unscored")
+    cut = isinstance(asked, list) and len(asked) > len(data["replies"])
+    return why if cut and isinstance(why, str) else None
 
 
 def broken_item(error: Exception) -> str:

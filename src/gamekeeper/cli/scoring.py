@@ -1,7 +1,7 @@
 """`score`: replies from anywhere, scored as training would score them.
 
-Lines are scored in batches and written out batch by batch, so that memory does not grow with the replies and a kill
-loses at most one batch: the same command with the same --out goes on where it stopped.
+Lines are scored in batches and written out batch by batch, so that a kill loses at most one batch: the same command
+with the same --out goes on where it stopped. Of a line that is done, its score is held in memory, but not its replies.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -77,7 +77,7 @@ def score(name: options.Name, how: Scoring, played: options.Played, rated: judgi
         stack.enter_context(console.interruptible(how.again))
         stack.enter_context(rated.seated(game))
         source = _open_source(how.replies, stack)
-        ledger = Ledger(game, _settings(game, how.seed))
+        ledger = Ledger(game, _settings(game, how.seed, played.split))
         sink = ledger.reopen(how.out, stack) if how.out else sys.stdout
         shown_as = "stdin" if how.replies == "-" else how.replies
         reader = Reader(game, shown_as, played.split, how.seed, played.limit)
@@ -91,11 +91,11 @@ def score(name: options.Name, how: Scoring, played: options.Played, rated: judgi
         _stop_if_none(ledger.failed, len(ledger.scores))
 
 
-def _settings(game: BaseGame, seed: int | None) -> str:
+def _settings(game: BaseGame, seed: int | None, split: str) -> str:
     """All but the line that a score depends on."""
     from gamekeeper.types import to_plain
 
-    data = str(game.data.resolve()) if game.data else None
+    data = options.digest_of(game.data_file(split)) if game.data else None
     what = [game.name, game.version, sorted(game.patches), to_plain(game.params), data, seed]
     return json.dumps([*what, *([game.judge.name] if game.judge else [])], default=str)
 
@@ -155,6 +155,8 @@ class Ledger:
         with open(path, "rb") as file:
             for number, line in enumerate(file, 1):
                 if not line.endswith(b"\n"):
+                    if not line.startswith(_TORN[: len(line)]):
+                        raise _foreign(path, number)
                     break
                 unscored |= not self._take(path, number, line)
                 whole += len(line)
@@ -169,10 +171,7 @@ class Ledger:
             key, digest, item = int(row["line"]), str(row["digest"]), str(row["item"])
             score = Score(row["reward"], row["truth"], row["exploited"], "", row["unscored"], row["facts"])
         except (ValueError, KeyError, TypeError, RecursionError):
-            raise UsageError(
-                f"--out {str(path)!r} exists, and its line {number} is not a score written here. "
-                "Give another --out, or remove the file."
-            ) from None
+            raise _foreign(path, number) from None
         if score.unscored is not None:
             return False
         self.done[key] = digest
@@ -191,6 +190,16 @@ class Ledger:
                 "Give another --out, or remove the file to score afresh."
             )
         return True
+
+
+_TORN = b'{"line": '  # what a line begins with, however early it was cut off
+
+
+def _foreign(path: Path, line: int) -> UsageError:
+    return UsageError(
+        f"--out {str(path)!r} exists, and its line {line} is not a score written here. "
+        "Give another --out, or remove the file."
+    )
 
 
 def _drop_unscored(path: Path) -> None:
@@ -267,8 +276,13 @@ def _write(job: _Job, batch: list[tuple[Raw, Episode]]) -> None:
 
 def _scores(job: _Job, episodes: list[Episode]) -> Iterator[Score | None]:
     """A score for each, None for an item of the user's that the game cannot read (then counted as a bad line)."""
+    heard = iter(_graded(job, [e for e in episodes if e.unheard is None]))
+    return (next(heard) if e.unheard is None else Score.failed(e.unheard) for e in episodes)
+
+
+def _graded(job: _Job, episodes: list[Episode]) -> Iterable[Score | None]:
     try:
-        return iter(job.game.score_many([(e.item, e.replies) for e in episodes]))
+        return job.game.score_many([(e.item, e.replies) for e in episodes])
     except GamekeeperError:  # a judge out of reach, say: no item is to blame
         raise
     except Exception:  # noqa: BLE001 - games are total over replies, not over items: find the one to blame
@@ -278,6 +292,8 @@ def _scores(job: _Job, episodes: list[Episode]) -> Iterator[Score | None]:
 def _one_score(job: _Job, episode: Episode) -> Score | None:
     try:
         return job.game.score(episode.item, episode.replies)
+    except GamekeeperError:
+        raise
     except Exception as error:  # the user's item: a game may fail on it in any way
         if not episode.own:
             raise

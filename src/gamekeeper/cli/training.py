@@ -14,6 +14,7 @@ import typer
 from gamekeeper.cli import backends, console, isolating, judging, options
 from gamekeeper.cli.planning import Asked, Leg, Plan, config_for, plan
 from gamekeeper.cli.progress import Meter
+from gamekeeper.errors import UsageError
 
 if TYPE_CHECKING:
     from gamekeeper.games.base import BaseGame
@@ -88,6 +89,8 @@ def run(
     """
     game = options.open_game(name, training.patches or "flawed", training.data, training.params)
     asked = training.asked(name, chosen)
+    if chosen.backend == "native" and rated.judge is not None:
+        raise UsageError("--judge goes with --backend trl; the native trainer trains pocket models on pocket items.")
     todo = plan(asked)
     if not any(leg.begun for leg in todo.legs):
         asked = replace(asked, settings=chosen.with_preset(asked.settings, game))

@@ -169,9 +169,17 @@ class BaseGame(ABC):
             raise UnknownName("split", split, SPLITS)
         if self.level == "paper":
             return self.paper_items(split, n)
+        return list(self.item_stream(split, n, seed))
+
+    def item_stream(self, split: str, n: int, seed: int) -> Iterator[Item]:
+        """The same, one at a time: a data file of any size is not held in memory."""
+        if split not in SPLITS:
+            raise UnknownName("split", split, SPLITS)
+        if self.level == "paper":
+            return islice(self.paper_stream(split), n if n >= 0 else None)
         if n < 0:
             raise UsageError(f"A pocket game has no last item; ask for n >= 0, got {n}.")
-        return [self.item_at(split, seed, index) for index in range(n)]
+        return (self.item_at(split, seed, index) for index in range(n))
 
     def item_at(self, split: str, seed: int, index: int) -> Item:
         """One generated item, without making those before it."""

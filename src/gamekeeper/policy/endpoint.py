@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from gamekeeper.endpoint import ChatServer, ChatSettings, Completion, Failed, NoAnswer, Role, address, check_url
+from gamekeeper.endpoint import ChatServer, ChatSettings, Completion, Failed, NoAnswer, Role, address, check_url, shown
 from gamekeeper.errors import CouldNotLook, UsageError
 from gamekeeper.policy.base import Decoding, Sample
 from gamekeeper.seeds import derive
@@ -53,10 +53,12 @@ def served_model(url: str, name: str | None = None) -> str:
     server = ChatServer(PolicySettings(url, "unknown", timeout_s=30.0))
     try:
         status, _, content = server.exchange("GET", address(url, "/models"))
+        if status in (401, 403):
+            raise server.refused(status)
         found = [str(m["id"]) for m in json.loads(content)["data"]] if status == 200 else []
     except Failed as failure:
         raise CouldNotLook(
-            f"{failure.why[:1].upper()}{failure.why[1:]}: {url}. Start the server, or check --model."
+            f"{failure.why[:1].upper()}{failure.why[1:]}: {shown(url)}. Start the server, or check --model."
         ) from None
     except (ValueError, LookupError, TypeError, RecursionError):
         found = []
@@ -66,8 +68,8 @@ def served_model(url: str, name: str | None = None) -> str:
         return found[0]
     if found:
         names = ", ".join(sorted(found)[:20])
-        raise UsageError(f"The server at {url} has {len(found)} models; choose one with --model-name: {names}.")
-    raise CouldNotLook(f"The server at {url} does not list its models. Name one with --model-name.")
+        raise UsageError(f"The server at {shown(url)} has {len(found)} models; choose one with --model-name: {names}.")
+    raise CouldNotLook(f"The server at {shown(url)} does not list its models. Name one with --model-name.")
 
 
 class ReplyJournal:

@@ -33,7 +33,10 @@ _PART = re.compile(r"part-(\d+)-(train|eval)\.parquet")
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """One episode: the prompt before each reply, the replies, the score. The writer stamps step and phase."""
+    """One episode: the prompt before each reply, the replies, the score. The writer stamps step and phase.
+
+    Where the policy was not heard (a server failed), there is one prompt more than there are replies.
+    """
 
     group: int
     item_id: str
@@ -42,6 +45,7 @@ class Rollout:
     score: Score
     step: int = 0
     phase: str = "train"
+    drawn: tuple[str | int, ...] = ()  # not stored: the seed path of chance events, where the item has any
 
 
 def escape(text: str) -> str:

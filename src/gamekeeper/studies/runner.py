@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -75,24 +76,25 @@ def evaluate(
 
     model: "pocket", a checkpoint folder, "script:NAME", the URL of a server with one model, or a Policy object. The
     same items and draws for the same seed, whatever the model, so that differences between models are paired.
-    done, keep: what an earlier, interrupted call with the same arguments has handed to its `keep`, part by part.
+    done: parts that an earlier, interrupted call with the same arguments has handed to its `keep`.
+    keep: called with each part as it is made. Then the result's rows have neither prompts nor replies: whoever keeps
+    the parts has them, and memory does not grow with them.
     """
     config = config or EvalConfig()
-    items = game.items(config.split, config.items, derive("eval", seed))
+    items = game.item_stream(config.split, config.items, derive("eval", seed))
     episodes = list(done)
-    groups = 1 + max((e.group for e in episodes), default=-1)
+    known = {e.group for e in episodes}
     player = _scripted if isinstance(model, str) and model.startswith("script:") else _played
     with _opened(model, player) as policy:
-        for start in range(0, len(items), _EVAL_ITEMS_AT_ONCE):
-            chunk = items[start : start + _EVAL_ITEMS_AT_ONCE]
-            if start < groups:
-                continue
-            made = player(game, policy, chunk, config, ("eval", seed, start))
-            episodes += made
-            (keep or _unkept)(made)
-            at = {"phase": "eval", "step": start + len(chunk), "steps": len(items)}
-            (progress or _quiet)({**at, "metrics": game.metrics([e.score for e in episodes])})
-    return _evaluation(game, episodes)
+        start = 0
+        while chunk := list(islice(items, _EVAL_ITEMS_AT_ONCE)):
+            if start not in known:
+                made = player(game, policy, chunk, config, ("eval", seed, start))
+                episodes += _kept(made, keep)
+                at = {"phase": "eval", "step": start + len(chunk), "steps": config.items}
+                (progress or _quiet)({**at, "metrics": game.metrics([e.score for e in episodes])})
+            start += len(chunk)
+    return _evaluation(game, sorted(episodes, key=lambda e: e.group))
 
 
 @contextmanager
@@ -106,8 +108,12 @@ def _opened(model: Any, player: Callable[..., Any]) -> Iterator[Any]:
             policy.close()
 
 
-def _unkept(_: Sequence[Episode]) -> None:
-    """Nobody keeps the parts."""
+def _kept(made: Sequence[Episode], keep: Callable[[Sequence[Episode]], None] | None) -> Sequence[Episode]:
+    """What is left to be remembered of a part."""
+    if keep is None:
+        return made
+    keep(made)
+    return [replace(e, prompts=(), replies=()) for e in made]
 
 
 def _scripted(
@@ -147,7 +153,9 @@ def _played(
 
 
 def _episode(rollout: Rollout, first_group: int = 0) -> Episode:
-    return Episode(first_group + rollout.group, rollout.item.id, rollout.prompts, rollout.replies, rollout.score)
+    heard = rollout.replies if rollout.failure is None else rollout.replies[:-1]
+    group = first_group + rollout.group
+    return Episode(group, rollout.item.id, rollout.prompts, heard, rollout.score, drawn=rollout.drawn)
 
 
 def _evaluation(game: BaseGame, episodes: list[Episode]) -> Evaluation:

@@ -43,6 +43,8 @@ class Rollout:
     prompts: list[Prompt] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
     score: Score = Score(None, None, None, unscored="not yet scored")  # noqa: RUF009 - frozen
+    drawn: tuple[str | int, ...] = ()
+    """The seed path of the item's chance events, where it has any."""
 
     @property
     def replies(self) -> tuple[str, ...]:
@@ -62,7 +64,7 @@ def play(
     `decoding.max_new_tokens` is replaced turn by turn by the game's own limits.
     """
     rollouts = [
-        Rollout(group, game.realize(item, rng("chance", *seed, group, index)))
+        _begun(game, item, group, ("chance", *seed, group, index))
         for group, item in enumerate(items)
         for index in range(samples)
     ]
@@ -81,6 +83,11 @@ def play(
             rollout.samples.append(sample)
         playing = [r for r, _ in asked if r.samples[-1].failed is None]
     return rollouts
+
+
+def _begun(game: Playable, item: Item, group: int, path: tuple[str | int, ...]) -> Rollout:
+    realized = game.realize(item, rng(*path))
+    return Rollout(group, realized, drawn=() if realized is item else path)
 
 
 def grade(game: Playable, rollouts: Sequence[Rollout]) -> None:
