@@ -16,6 +16,7 @@ from gamekeeper.cli import console
 from gamekeeper.errors import CheckFailed, UnknownName, UsageError
 
 if TYPE_CHECKING:
+    from gamekeeper.cli.planning import Leg
     from gamekeeper.games.base import BaseGame
 
 NAMES = ("native", "trl")
@@ -116,21 +117,21 @@ def is_first() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def one_run(chosen: Chosen, config: Any, out: Path, resume: bool, game: BaseGame, meter: Any) -> None:
+def one_run(chosen: Chosen, config: Any, leg: Leg, game: BaseGame, meter: Any) -> None:
     """One leg by the chosen trainer. game: lends its judge, if it has one."""
     with ExitStack() as stack:
-        trackers = stack.enter_context(_trackers(chosen, config, out))
+        trackers = stack.enter_context(_trackers(chosen, config, leg.out))
         more: dict[str, Any] = {"listeners": trackers} if trackers else {}
         if chosen.backend == "native":
             from gamekeeper.studies import runner
 
-            runner.run(config, out, resume=resume, progress=meter, **more)
+            runner.run(config, leg.out, resume=leg.begun, progress=meter, **more)
             return
         if config.teacher is not None:
             from gamekeeper.adapters.trl.distil import distil as train
         else:
             from gamekeeper.adapters.trl.backend import run as train
-        train(config, out, resume=resume, progress=meter, judge=game.judge, **more)
+        train(config, leg.out, resume=leg.begun, progress=meter, judge=game.judge, **more)
 
 
 @contextmanager

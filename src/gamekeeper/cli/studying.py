@@ -41,6 +41,7 @@ class Grid:
         typer.Option(metavar="MODEL", help="The base: pocket or a checkpoint. Default: pocket.", show_default=False),
     ] = None
     settings: options.Set = None
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the cells and what they will cost.")] = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,6 @@ def study(
     name: Annotated[
         str | None, typer.Argument(metavar="[STUDY]", help="A study's name; without one, they are listed.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the cells and what they will cost.")] = False,
     as_json: options.Json = False,
     *,
     grid: Grid,
@@ -91,7 +91,7 @@ def study(
     scope = _scope(chosen, grid)
     store = _store(where.out, where.records)
     placed = list(chosen.place(scope))
-    if dry_run:
+    if grid.dry_run:
         _show_plan(placed, store, where.workers, as_json)
         return
     about = {"settings": scope.settings(), "command": call_for_records((ctx.find_root().obj or {}).get("typed", []))}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -120,7 +120,7 @@ def _one_run(chosen: backends.Chosen, config: Any, leg: Leg, game: BaseGame, aga
         stack.enter_context(console.interruptible(again))
         meter = Meter(f"{config.game.name} {leg.arm}", config.train.steps, shown=backends.is_first())
         stack.enter_context(meter)
-        backends.one_run(chosen, config, leg.out, leg.begun, game, meter)
+        backends.one_run(chosen, config, leg, game, meter)
 
 
 def _ends(path: Path) -> dict[str, Any]:
@@ -158,14 +158,24 @@ def _finish(todo: Plan, with_report: bool, as_json: bool) -> None:
 # pretrain
 
 
-def pretrain(
-    ctx: typer.Context,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the model goes.")] = Path("pocket"),
-    steps: Annotated[int | None, typer.Option(metavar="N", help="Training steps.", show_default=False)] = None,
-    seed: options.Seed = 0,
-    threads: Annotated[int, typer.Option(metavar="N", help="CPU threads. Default: chosen.", show_default=False)] = 0,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted pretraining.")] = False,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Pretraining:
+    """How long, from which seed, and where the model goes."""
+
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the model goes.")] = Path("pocket")
+    steps: Annotated[int | None, typer.Option(metavar="N", help="Training steps.", show_default=False)] = None
+    seed: options.Seed = 0
+    threads: Annotated[int, typer.Option(metavar="N", help="CPU threads. Default: chosen.", show_default=False)] = 0
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted pretraining.")] = False
+
+    def __post_init__(self) -> None:
+        if self.steps is not None:
+            options.at_least("--steps", self.steps, 1)
+        options.at_least("--threads", self.threads, 0)
+
+
+@options.folded(Pretraining)
+def pretrain(ctx: typer.Context, how: Pretraining) -> None:
     """Rebuild the pocket model from the honest corpus.
 
     \b
@@ -173,11 +183,8 @@ def pretrain(
       gamekeeper pretrain --out pocket
       gamekeeper pretrain --out pocket --resume
     """
-    if steps is not None:
-        options.at_least("--steps", steps, 1)
-    options.at_least("--threads", threads, 0)
     from gamekeeper.studies import pretraining
 
-    with console.interruptible(_again(ctx, out)), Meter("pretrain", steps) as meter:
-        made = pretraining.pretrain(out, steps=steps, seed=seed, threads=threads, resume=resume, progress=meter)
+    with console.interruptible(_again(ctx, how.out)), Meter("pretrain", how.steps) as meter:
+        made = pretraining.pretrain(**{f.name: getattr(how, f.name) for f in fields(how)}, progress=meter)
     console.out(f"model: {made}")
