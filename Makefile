@@ -29,9 +29,10 @@ $(RIVALS_READY): scripts/venv.sh bench/rivals/requirements.txt
 run: $(READY)  ## the main job: a pocket model learns the tamper game, flawed and secure side by side
 	@$(BIN)/gamekeeper run tamper
 
-# One thread: two torch threads on a busy two-core machine are many times slower than one.
+# One thread: two torch threads on a busy two-core machine are many times slower than one. A process for each core: a
+# file's tests stay together, as some share what takes long to make. The slow tests measure, so they run one by one.
 test: $(READY)  ## the default tests: quick, no network
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TESTS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile $(TESTS)
 
 test-slow: $(READY)  ## the slow tests and the browser tests (these need Chromium)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow or browser" $(TESTS)
