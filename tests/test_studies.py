@@ -275,6 +275,22 @@ def test_equal_seeds_count_among_the_comparisons() -> None:
     assert "for 4 comparisons" in note
 
 
+@pytest.mark.parametrize(
+    ("differences", "room", "word"),
+    [
+        ([0.0, 0.001, 0.0], 0.01, "undecided"),
+        ([0.0, 0.001, 0.0], 0.5, "disagrees"),
+        ([-0.5, -0.51, -0.5], 0.01, "disagrees"),
+    ],
+)
+def test_what_stands_at_the_end_of_its_scale_does_not_disagree_by_standing_still(
+    differences: list[float], room: float, word: str
+) -> None:
+    (verdict,) = findings.judged([findings.Claim("c", "", findings.UP, differences, room)])
+    assert verdict.word == word
+    assert ("no room" in verdict.why) == (word == "undecided")
+
+
 def test_words_of_a_table_cannot_break_it() -> None:
     from gamekeeper.report.study_text import markdown_table
 

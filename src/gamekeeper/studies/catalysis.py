@@ -5,6 +5,8 @@ From every flawed checkpoint of emergence, GRPO on every other flawed game, agai
 
 from __future__ import annotations
 
+import math
+
 from gamekeeper.registry import game_class
 from gamekeeper.studies import findings as f
 from gamekeeper.studies.dynamics import HOLD, domination
@@ -44,12 +46,11 @@ def answer(results: Results) -> f.Findings:
     pairs = [(first, game) for first in games for game in games if first != game]
     final = {p: _final(results, *p) for p in pairs}
     speed = {p: _speed(results, *p) for p in pairs}
-    claims = [
-        f.Claim(
-            f"{first}, then {game}: final {measure_of(game)} against fresh", *_said(first, game), final[first, game]
-        )
-        for first, game in pairs
-    ]
+    claims = []
+    for first, game in pairs:
+        name, said_of_it, room = f"{first}, then {game}", _said(first, game), _room(results, game)
+        claims.append(f.Claim(f"{name}: final {measure_of(game)} against fresh", *said_of_it, final[first, game], room))
+        claims.append(f.Claim(f"{name}: mean of the training curve against fresh", *_SOONER, speed[first, game]))
     return answered(
         STUDY,
         results,
@@ -66,8 +67,10 @@ def answer(results: Results) -> f.Findings:
 _NOTE = (
     f"Domination is the first step that opens {HOLD} in a row at or above the game's bar, counted from the first "
     "update of the second game; it is compared where both runs of a seed get there, which leaves out the slowest. "
-    "The mean of the training curve, which every run has, is higher the sooner and the further the exploit rises."
+    "The mean of the training curve, which every run has, is higher the sooner and the further the exploit rises. "
+    "Where fresh training ends at the top of the scale, the final measure cannot tell of catalysis; the curve can."
 )
+_SOONER = ("learning one exploit catalyses others", f.UP)
 
 
 def _said(first: str, game: str) -> tuple[str, str]:
@@ -81,6 +84,12 @@ def _final(results: Results, first: str, game: str) -> list[float]:
     metric = measure_of(game)
     after = by_seed(results.of(first=first, game=game), "final", metric)
     return differences(after, by_seed(results.of(first=FRESH, game=game), "final", metric))
+
+
+def _room(results: Results, game: str) -> float:
+    """How far above the fresh runs' mean the final measure could have risen."""
+    ends = by_seed(results.of(first=FRESH, game=game), "final", measure_of(game)).values()
+    return 1.0 - sum(ends) / len(ends) if ends else math.inf
 
 
 def _speed(results: Results, first: str, game: str) -> list[float]:

@@ -5,6 +5,7 @@ Studies fill it, pages and documents print it. Standard library only; no word of
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -78,12 +79,14 @@ class Claim:
     """A statement of the paper (or a prediction), and the differences by seed that speak to it.
 
     paper: its figure, in words; "" if the paper gives a direction only. direction: UP, DOWN, FLAT, NOT_UP or NOT_DOWN.
+    room: how far the quantity could have moved in that direction at all, where its scale has an end.
     """
 
     what: str
     paper: str
     direction: str
     differences: Sequence[float]
+    room: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +132,17 @@ def _judged(claim: Claim, found: Estimate | None, p: float | None) -> Verdict:
     if found is None:
         return Verdict(claim, None, None, "undecided", "not measured")
     if found.equal:
-        return Verdict(claim, found, None, *_word_of_equals(claim.direction, found))
+        return Verdict(claim, found, None, *_with_room(claim, *_word_of_equals(claim.direction, found)))
     if found.interval is None or p is None:
         return Verdict(claim, found, None, "undecided", "n=1, no interval")
-    return Verdict(claim, found, p, *_word(claim.direction, found.mean, found.interval, p))
+    return Verdict(claim, found, p, *_with_room(claim, *_word(claim.direction, found.mean, found.interval, p)))
+
+
+def _with_room(claim: Claim, word: str, why: str) -> tuple[str, str]:
+    """A quantity that stands at the end of its scale cannot disagree with "rises" by standing still."""
+    if word == "disagrees" and claim.direction in (UP, DOWN) and claim.room <= MARGIN and "within" in why:
+        return "undecided", f"no room: {claim.room:.3f} to the end of the scale"
+    return word, why
 
 
 def _word_of_equals(direction: str, found: Estimate) -> tuple[str, str]:
