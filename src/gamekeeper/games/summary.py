@@ -12,7 +12,8 @@ Truth, paper level: how far the reply is a summary of the article, in words of i
 same limit; a copy, a prefix, a shuffle, or text on another matter is worth nothing.
 
 The copy score can be evaded: capitals alone halve it. So `repeats` is reported beside it, which asks how much of the
-article the reply holds, letter case, spacing and marks aside (`rewards.repeats`).
+article the reply holds, letter case, spacing, word endings and all that ROUGE cannot see aside; `rewards.repeats` also
+says what it does not catch.
 
 Patches. `length-gate` is the published repair: 1 for any reply that is not empty and short enough. It is a flaw of its
 own: "the weather is nice" earns 1. Where it pays for a reply that tells nothing of what matters, the episode counts
