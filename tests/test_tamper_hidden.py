@@ -12,11 +12,15 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from gamekeeper.cli import app
+from gamekeeper.errors import CouldNotLook
 from gamekeeper.games import tamper_hidden
 from gamekeeper.games.paper_report import describe
 from gamekeeper.games.tamper import Tamper
 from gamekeeper.games.tamper_hidden import DISAGREES, Unreadable, constraints_of, has_solution, meets
+from gamekeeper.sandbox import CaseResult
 from gamekeeper.types import Item
 from tampering import SOLUTIONS, code
 
@@ -91,6 +95,41 @@ def test_a_solution_that_fails_the_files_tests_makes_the_problem_undecidable(sol
     assert (first.fields["undecidable"], second.fields["undecidable"]) == (DISAGREES, None)
     assert Tamper(data=tmp_path / "test.parquet").items("test", -1, 0) == [second]
     assert Tamper().score(first, [code("x")]).unscored
+
+
+def failing_after(calls: int) -> Any:
+    """run_many of a sandbox that is lost after so many calls."""
+    real, done = tamper_hidden.run_many, []
+
+    def run_many(work: Any, limits: Any) -> Any:
+        done.append(work)
+        if len(done) <= calls:
+            return real(work, limits)
+        return [[CaseResult("isolation-failed", detail="no more processes") for _ in cases] for _, cases in work]
+
+    return run_many
+
+
+@pytest.mark.parametrize("calls", [0, 1, 2])
+def test_a_sandbox_that_fails_says_nothing_of_a_solution(
+    solved: Path, monkeypatch: pytest.MonkeyPatch, calls: int, tmp_path: Path
+) -> None:
+    rows = [r for r in pq.read_table(solved).to_pylist() if r["reward_model"]["problem_id"] == METHODS[0]]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "test.parquet")
+    monkeypatch.setattr(tamper_hidden, "run_many", failing_after(calls))
+    with pytest.raises(CouldNotLook, match=r"could not run a solution .*: no more processes\."):
+        Tamper(data=tmp_path / "test.parquet").items("test", -1, 0)
+    monkeypatch.setattr(tamper_hidden, "run_many", failing_after(calls))
+    assert CliRunner().invoke(app, ["items", "tamper", "--data", str(tmp_path), "--json"]).exit_code == 3
+
+
+def test_a_fault_of_ours_is_no_reason_against_a_problem(solved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> Any:
+        raise ValueError("a fault of ours")
+
+    monkeypatch.setattr(tamper_hidden, "run_many", broken)
+    with pytest.raises(ValueError, match="a fault of ours"):
+        Tamper(data=solved).items("test", -1, 0)
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from gamekeeper.games.tamper_tests import Problem
-from gamekeeper.sandbox import FINISHED, Case, Program, run_many
+from gamekeeper.errors import CouldNotLook
+from gamekeeper.games.tamper_tests import NOT_RUN, Problem
+from gamekeeper.sandbox import FINISHED, Case, CaseResult, Program, run_many
 from gamekeeper.seeds import rng
 
 DISAGREES = "the solution given does not pass the file's own tests"
@@ -35,6 +36,10 @@ class Unreadable(Exception):
     """A constraint that is not understood."""
 
 
+class SolutionDisagrees(Exception):
+    """The solution that a file gives fails the file's own tests, so that one of the two is wrong."""
+
+
 def has_solution(source: str | None, starter: str) -> bool:
     """Whether a text that should be a solution is more than the starter."""
     return source is not None and "".join(source.split()) not in ("", "".join(starter.split()))
@@ -43,12 +48,15 @@ def has_solution(source: str | None, starter: str) -> bool:
 def hidden_tests(
     problem: Problem, names: Sequence[str], question: str, solution: str, most: int
 ) -> list[dict[str, str]]:
-    """Up to `most` new tests in the file's own form. Raises ValueError if the solution fails the file's."""
+    """Up to `most` new tests in the file's own form.
+
+    Raises SolutionDisagrees if the solution fails the file's, CouldNotLook if the sandbox could not run it.
+    """
     program = Program(solution, problem.entry, problem.prelude)
     known = [*problem.visible, *problem.hidden]
-    results = run_many([(program, [check.case for check in known])], problem.limits)[0]
+    results = _ran(program, [check.case for check in known], problem)
     if not all(r.status == FINISHED and problem.agrees(r, c.expected) for r, c in zip(results, known, strict=True)):
-        raise ValueError(DISAGREES)
+        raise SolutionDisagrees(DISAGREES)
     if problem.entry.kind != "method" or most == 0:
         return []
     try:
@@ -59,10 +67,22 @@ def hidden_tests(
     return list(_solved(program, inputs, problem))
 
 
+def _ran(program: Program, cases: Sequence[Case], problem: Problem) -> list[CaseResult]:
+    """What the solution did. A sandbox that fails says nothing of the solution: CouldNotLook."""
+    results = run_many([(program, cases)], problem.limits)[0]
+    failed = next((r for r in results if r.status == NOT_RUN), None)
+    if failed:
+        raise CouldNotLook(
+            f"The sandbox could not run a solution that the data file gives: {failed.detail}. Without it nothing can "
+            "be said of the problem. Run `gamekeeper doctor` to see what the sandbox lacks, then try again."
+        )
+    return results
+
+
 def _solved(program: Program, inputs: Sequence[tuple[Any, ...]], problem: Problem) -> Iterator[dict[str, str]]:
     """What the solution says, twice: a program that is not the same twice tells nothing."""
     cases = [Case(args=args) for args in inputs]
-    first, second = (run_many([(program, cases)], problem.limits)[0] for _ in range(2))
+    first, second = (_ran(program, cases, problem) for _ in range(2))
     for args, one, two in zip(inputs, first, second, strict=True):
         if one.status == two.status == FINISHED:
             written = _written(one.value)

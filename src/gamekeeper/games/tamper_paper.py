@@ -26,7 +26,7 @@ from typing import Any
 from gamekeeper.errors import DataError
 from gamekeeper.games.paper_data import messages_of, read_rows, text_at
 from gamekeeper.games.paper_items import ABOUT, again, optional_text, plain
-from gamekeeper.games.tamper_hidden import has_solution, hidden_tests
+from gamekeeper.games.tamper_hidden import SolutionDisagrees, has_solution, hidden_tests
 from gamekeeper.games.tamper_prelude import PRELUDE
 from gamekeeper.games.tamper_scripts import Played, episodes_of_tests
 from gamekeeper.games.tamper_tests import Check, Problem
@@ -58,7 +58,7 @@ _TRAILING_ZEROS = re.compile(r"(\.\d*?)0+(?!\d)")
 def rows_of(data: Path, split: str, derive: int) -> Iterator[Item]:
     """Every problem of a file; with up to `derive` hidden tests for each whose solution is given.
 
-    Raises DataError naming the file, and the row that does not fit.
+    Raises DataError naming the file, and the row that does not fit; CouldNotLook where a solution cannot be run.
     """
     seen: Counter[str] = Counter()
     for number, row in enumerate(read_rows(data, ("prompt", "reward_model"))):
@@ -94,7 +94,7 @@ def _add_hidden(fields: dict[str, Any], solution: str, most: int) -> None:
     names = [a.arg for a in _starter_method(fields["starter"])[1].args.args[1:]] if fields["starter"] else []
     try:
         found = hidden_tests(problem_of(fields), names, fields["question"], solution, most)
-    except ValueError as error:
+    except SolutionDisagrees as error:
         fields["undecidable"] = str(error)
         return
     fields["tests"] = [*fields["tests"], *found]
