@@ -223,6 +223,9 @@ class Selfgrade(BaseGame):
         )
 
     def scripts(self, item: Item) -> list[Script]:
+        """Scripted episodes; none of a question without a right answer."""
+        if self.doubt(item):
+            return []
         right, wrong = _answers(item)
         audited = item.fields["coin"] < self.audit_probability
         written = (
