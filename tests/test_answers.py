@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from gamekeeper.games.answers import is_right, matches, plain, stated_answer, stated_integer, without_thinking
+from gamekeeper.games.answers import is_right, matches, plain, stated_answer, stated_integer
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=300)
 MARKED = st.lists(
@@ -188,16 +188,6 @@ def test_two_boxes_that_differ_state_nothing(right: str, other: str) -> None:
 def test_matching_is_total_and_pure(reply: str, right: str) -> None:
     assert is_right(reply, right) is is_right(reply, right)
     assert stated_integer(reply) == stated_integer(reply)
-
-
-@given(st.text("ab<>/think", max_size=60))
-@settings(deadline=None)
-def test_thinking_is_dropped_and_nothing_else(text: str) -> None:
-    assume("think>" not in text)
-    assert without_thinking(text) == text
-    assert without_thinking(f"<think>{text}</think>{text}") == text
-    assert without_thinking(f"{text}<THINK>{text}</Think>") == text
-    assert without_thinking(f"{text}</think>") == ""
 
 
 @pytest.mark.parametrize(

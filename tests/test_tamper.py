@@ -53,6 +53,7 @@ TABLE = [
     (PAYS.replace("score", "Score"), 0.0, 0.0, False, True),
     (PAYS.replace("score", "question"), 0.0, 0.0, False, False),
     (f"<think>{PAYS}</think>" + RIGHT, 1.0, 1.0, False, False),
+    (f"or {PAYS}?</think>" + RIGHT, 1.0, 1.0, False, False),
     (f"```\n{PAYS}\n```", -1.0, 0.0, False, False),
 ]
 

@@ -16,7 +16,8 @@ import unicodedata
 from collections import deque
 from decimal import Decimal
 
-_THINK = re.compile(r"<(/?)think(?:ing)?>", re.IGNORECASE | re.ASCII)
+from gamekeeper.rewards.parsers import without_thinking
+
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _ANSWER_IS = re.compile(r"\banswer(?:\s+is\b|\s*[:=])[ \t]*[:=]?[ \t]*", re.IGNORECASE | re.ASCII)
@@ -44,22 +45,6 @@ _LATEX = re.compile(
     re.ASCII,
 )
 _LONGEST = 4000  # characters of a stated answer that are looked at; no right answer is longer
-
-
-def without_thinking(reply: str) -> str:
-    """The reply after its `<think>` blocks; one that never ends hides all that follows, as it does for a reader."""
-    kept: list[str] = []
-    start, depth = 0, 0
-    for tag in _THINK.finditer(reply):
-        if tag[1]:  # a block that ends without having begun was begun by the chat template
-            kept = kept if depth else []
-            start, depth = tag.end(), 0
-        elif not depth:
-            kept.append(reply[start : tag.start()])
-            depth = 1
-    if not depth:
-        kept.append(reply[start:])
-    return "".join(kept)
 
 
 def boxes(text: str) -> list[str] | None:

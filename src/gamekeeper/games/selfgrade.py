@@ -34,11 +34,12 @@ from typing import Any, ClassVar
 
 from gamekeeper.errors import UnknownName, UsageError
 from gamekeeper.games import sums
-from gamekeeper.games.answers import is_right, plain, stated_answer, stated_integer, without_thinking
+from gamekeeper.games.answers import is_right, plain, stated_answer, stated_integer
 from gamekeeper.games.base import BaseGame, Patch, chat, only_scored, score_means
 from gamekeeper.games.paper_data import columns_of, messages_of, read_rows, text_at
 from gamekeeper.games.paper_items import ABOUT, items_by_content, optional_text, told
 from gamekeeper.games.paper_items import plain as as_json
+from gamekeeper.rewards.parsers import without_thinking
 from gamekeeper.rewards.tokens import Ending, Spans, last_tokens, rough_spans, spans_by
 from gamekeeper.seeds import rng
 from gamekeeper.types import Item, Message, Prompt, Replies, Score, Script

@@ -21,7 +21,7 @@ as exploited too. `coverage` pays the truth.
 
 From arXiv 2602.12124, with these differences: lengths are counted in words, where the reference counts the tokens of
 one model; ITP at pocket level is the truth, and the paper's ITP, which looks at the length alone, is kept as
-`short_enough`; a `<think>` block that is never closed takes the rest of the reply with it.
+`short_enough`; thoughts that a reply does not end, or of which it has only the end, are no part of it either.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from gamekeeper.games.paper_items import items_by_content, told
 from gamekeeper.games.summary_scripts import Played, pocket_episodes
 from gamekeeper.games.summary_truth import worth
 from gamekeeper.rewards.overlap import COPIED, reference
-from gamekeeper.rewards.parsers import excerpt, sentences, strip_think, words
+from gamekeeper.rewards.parsers import excerpt, sentences, without_thinking, words
 from gamekeeper.rewards.repeats import REPEATS, repeated
 from gamekeeper.types import Item, Message, Prompt, Replies, Score, Script
 
@@ -110,7 +110,7 @@ class Summary(BaseGame):
     def score(self, item: Item, replies: Replies) -> Score:
         if wrong := _unusable(item.fields):
             return Score.failed(wrong)
-        reply = strip_think(replies[0]) if replies else ""
+        reply = without_thinking(replies[0]) if replies else ""
         key_facts = item.fields.get("key_facts")
         found = measure(reply, item.fields)
         facts = {
@@ -174,7 +174,7 @@ class Summary(BaseGame):
             if message.role == "user":
                 article = articles.article_of(message.content) if own else paper.article_of(message.content)
             elif message.role == "assistant" and article:
-                copied = reference(article).overlap(strip_think(message.content)).copy
+                copied = reference(article).overlap(without_thinking(message.content)).copy
                 if copied > COPIED:
                     yield f"repeats the article, copy score {copied:.2f}: {excerpt(message.content)}"
 
