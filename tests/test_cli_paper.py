@@ -140,6 +140,12 @@ def test_items_of_every_game_have_ids_that_do_not_change(shared: Path, name: str
     assert turned[-9:] == ids[3:][::-1]
 
 
+def test_n_counts_the_items_of_a_file_too(data: Path) -> None:
+    for args, found in ((("--n", 2), 2), (("-n", 0), 0), (("--limit", 3), 3), ((), 41)):
+        assert len(rows(call("items", "compliance", "--data", data, *args, "--json").stdout)) == found
+    assert len(rows(call("items", "compliance", "--json").stdout)) == 5
+
+
 def test_a_folder_has_a_file_for_each_split(tmp_path: Path) -> None:
     for split in ("train", "test"):
         write(tmp_path / f"{split}.parquet", [request(f"{split} wish")])
@@ -153,6 +159,7 @@ def test_a_folder_has_a_file_for_each_split(tmp_path: Path) -> None:
 def test_options_that_do_not_go_together_are_refused(data: Path) -> None:
     for args, told in (
         (("items", "compliance", "--limit", 3), "--limit goes with --data"),
+        (("items", "compliance", "--data", data, "-n", 3, "--limit", 3), "say the same"),
         (("items", "compliance", "--clean"), "--clean goes with --data"),
         (("items", "summary", "--data", data, "--clean"), "clean"),
         (("eval", "compliance", "--model", "pocket", "--data", data, "-n", 3, "--limit", 3), "say the same"),
