@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gamekeeper.errors import DataError, UnknownName
@@ -200,6 +200,14 @@ def test_hidden_tests_at_paper_level() -> None:
         ({"undecidable": "several outputs are right"}, "several outputs are right"),
         ({"tests": [], "shown": []}, "tests"),
         ({"shown": []}, "not whole"),
+        ({"shown": [1]}, "`shown` must say true or false"),
+        ({"shown": True}, "`shown` must say true or false"),
+        ({"question": None}, "it lacks question"),
+        ({"question": 7}, "must be texts"),
+        ({"starter": ["class A"]}, "must be texts"),
+        ({"tests": ["x"]}, "`tests` must be a list of input and output texts"),
+        ({"tests": [{"input": "1"}]}, "`tests` must be a list of input and output texts"),
+        ({"tests": "x"}, "`tests` must be a list of input and output texts"),
         ({"starter": "def go(x): "}, "one class with one method"),
         (
             {"starter": "class A:\n    def go(self, a: int, b: int) -> int: "},
@@ -216,6 +224,21 @@ def test_a_problem_that_cannot_be_run_is_unscored(change: Mapping[str, Any], rea
     score = paper_score(fields, "print(1)")
     assert score.reward is None
     assert reason in (score.unscored or "")
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["input", "output", "x"]), inner),
+    max_leaves=5,
+)
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.sampled_from(["question", "starter", "tests", "shown", "undecidable"]), JUNK)
+def test_scoring_is_total_over_items_of_any_form(key: str, value: Any) -> None:
+    fields = {**paper_fields("Print it.", [{"input": "1", "output": "1"}]), key: value}
+    score = paper_score(fields, "no program")
+    assert (score.reward is None) is (score.unscored is not None)
 
 
 @pytest.mark.parametrize(

@@ -198,13 +198,27 @@ def problem_of(fields: Mapping[str, Any]) -> Problem:
     """The problem of an item; DataError if it cannot be scored, with the reason."""
     if fields.get("undecidable"):
         raise DataError(f"The problem cannot be scored: {fields['undecidable']}.")
-    lacking = [k for k in ("question", "starter", "tests", "shown") if k not in fields]
-    if lacking or not fields["tests"] or len(fields["tests"]) != len(fields["shown"]):
-        raise DataError(f"The item is not whole: it lacks {', '.join(lacking) or 'tests'}. Take it from the data file.")
+    if fault := _fault(fields):
+        raise DataError(f"The item is not whole: {fault}. Take it from the data file.")
     entry, checks, agrees = (_method_tests if fields["starter"] else _stdin_tests)(fields)
     pairs = list(zip(checks, fields["shown"], strict=True))
     visible, hidden = (tuple(c for c, shown in pairs if shown is which) for which in (True, False))
     return Problem(entry, visible, hidden, agrees, PRELUDE, LIMITS)
+
+
+def _fault(fields: Mapping[str, Any]) -> str | None:
+    """What of a problem an item lacks; None if it is all there."""
+    lacking = [k for k in ("question", "starter", "tests", "shown") if fields.get(k) is None]
+    if lacking:
+        return f"it lacks {', '.join(lacking)}"
+    if not all(isinstance(fields[k], str) for k in ("question", "starter")):
+        return "`question` and `starter` must be texts"
+    tests, shown = fields["tests"], fields["shown"]
+    if not isinstance(tests, list | tuple) or not tests or not all(map(_is_test, tests)):
+        return "`tests` must be a list of input and output texts, with one at least"
+    if not isinstance(shown, list | tuple) or len(shown) != len(tests) or not all(type(s) is bool for s in shown):
+        return "`shown` must say true or false for each of the tests"
+    return None
 
 
 def _stdin_tests(fields: Mapping[str, Any]) -> tuple[Entry, list[Check], Any]:
