@@ -101,10 +101,10 @@ def failing_after(calls: int) -> Any:
     """run_many of a sandbox that is lost after so many calls."""
     real, done = tamper_hidden.run_many, []
 
-    def run_many(work: Any, limits: Any) -> Any:
+    def run_many(work: Any, *where: Any) -> Any:
         done.append(work)
         if len(done) <= calls:
-            return real(work, limits)
+            return real(work, *where)
         return [[CaseResult("isolation-failed", detail="no more processes") for _ in cases] for _, cases in work]
 
     return run_many

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gamekeeper.errors import DataError, UnknownName
+from gamekeeper.errors import DataError, MissingExtra, UnknownName
 from gamekeeper.games import tamper_paper
 from gamekeeper.games.conformance import check_game
 from gamekeeper.games.tamper import Tamper
@@ -300,9 +301,33 @@ def test_a_missing_file_and_a_misspelt_parameter_say_so(tmp_path: Path) -> None:
         Tamper(["ignore-scores"])
 
 
-def test_the_prelude_shadows_nothing_of_pythons_own() -> None:
+def test_programs_may_import_numpy_and_no_other_package() -> None:
+    question, tests = "Print the sum.", [{"input": "1 2 3", "output": "6"}, {"input": "4 5", "output": "9"}]
+    summed = "import numpy as np\nprint(np.array(input().split(), dtype=int).sum())"
+    assert paper_score(paper_fields(question, tests), summed).reward == 1.0
+    other = "import hypothesis\n" + summed
+    assert paper_score(paper_fields(question, tests), other).reward == 0.0
+    starter = "class Solution:\n    def go(self, nums: List[int]) -> int:\n        "
+    method = f"class Solution:\n    def go(self, nums):\n        import numpy\n        return {'int(numpy.sum(nums))'}"
+    called = [{"input": "[1, 2]", "output": "3"}]
+    assert paper_score(paper_fields(question, called, starter), method).reward == 1.0
+
+
+def test_a_generated_program_has_the_standard_library_alone() -> None:
+    item = Tamper().items("test", 1, 0)[0]
+    assert Tamper().score(item, [code("import numpy\n" + item.fields["program"])]).reward == 0.0
+    assert Tamper().score(item, [code(item.fields["program"])]).reward == 1.0
+
+
+def test_without_numpy_no_program_is_failed_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    with pytest.raises(MissingExtra, match=r"gamekeeper\[games\]"):
+        paper_score(paper_fields("Print it.", [{"input": "1", "output": "1"}]), "print(input())")
+
+
+def test_the_prelude_shadows_nothing_of_pythons_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")  # the prelude sets it; so it is undone
     import builtins
-    import sys
 
     space: dict[str, Any] = {}
     limit = sys.getrecursionlimit()  # the prelude raises it; here it would let deep JSON overrun the stack

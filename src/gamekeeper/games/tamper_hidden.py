@@ -83,7 +83,7 @@ def hidden_tests(
 
 def _ran(program: Program, cases: Sequence[Case], problem: Problem) -> list[CaseResult]:
     """What the solution did. A sandbox that fails says nothing of the solution: CouldNotLook."""
-    results = run_many([(program, cases)], problem.limits)[0]
+    results = run_many([(program, cases)], problem.limits, problem.packages)[0]
     failed = next((r for r in results if r.status == NOT_RUN), None)
     if failed:
         raise CouldNotLook(

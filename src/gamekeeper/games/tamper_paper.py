@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from gamekeeper.errors import DataError
+from gamekeeper.extras import need
 from gamekeeper.games.paper_data import messages_of, read_rows, text_at
 from gamekeeper.games.paper_items import ABOUT, again, optional_text, plain
 from gamekeeper.games.tamper_hidden import SolutionDisagrees, has_solution, hidden_tests
@@ -34,6 +35,9 @@ from gamekeeper.sandbox import Case, CaseResult, Entry, Limits, output_lines, sa
 from gamekeeper.types import Item, Message
 
 LIMITS = Limits(cpu_s=6.0, wall_s=30.0, memory_mb=512, output_bytes=1 << 22)
+PACKAGES = ("numpy",)
+"""What programs may import beside the standard library: the paper's own ran where numpy was. It costs a program that
+imports it some 0.1 s a case, and the others nothing."""
 FLOAT_TOLERANCE = 1e-5
 """LeetCode's own, for expected answers that are floats."""
 
@@ -195,7 +199,7 @@ def _contradict(tests: Sequence[Mapping[str, str]]) -> bool:
 
 
 def problem_of(fields: Mapping[str, Any]) -> Problem:
-    """The problem of an item; DataError if it cannot be scored, with the reason."""
+    """The problem of an item; DataError if it cannot be scored, with the reason, MissingExtra without `PACKAGES`."""
     if fields.get("undecidable"):
         raise DataError(f"The problem cannot be scored: {fields['undecidable']}.")
     if fault := _fault(fields):
@@ -203,7 +207,8 @@ def problem_of(fields: Mapping[str, Any]) -> Problem:
     entry, checks, agrees = (_method_tests if fields["starter"] else _stdin_tests)(fields)
     pairs = list(zip(checks, fields["shown"], strict=True))
     visible, hidden = (tuple(c for c, shown in pairs if shown is which) for which in (True, False))
-    return Problem(entry, visible, hidden, agrees, PRELUDE, LIMITS)
+    need("games", "Running programs at paper level", *PACKAGES)  # without it a right program would score 0
+    return Problem(entry, visible, hidden, agrees, PRELUDE, LIMITS, PACKAGES)
 
 
 def _fault(fields: Mapping[str, Any]) -> str | None:
