@@ -80,7 +80,7 @@ class SelfgradeParams:
     answer_tokens: int = 8192
     """Paper level: most tokens of the answer that the second turn shows."""
     tokenizer: str | None = None
-    """Paper level: a tokenizer.json, or its folder, to count them by; else a rough rule, too many for English only."""
+    """Paper level: a tokenizer.json, or its folder, to count them by; else a rough rule (`rewards.tokens`)."""
 
     def __post_init__(self) -> None:
         if self.told is not None:
