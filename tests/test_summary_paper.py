@@ -319,14 +319,31 @@ def test_what_rouge_takes_for_the_article_repeats_it_in_full(reply: str, text: s
         assert repeated(spread, text) == repeated(text, text) == 1.0
 
 
-def test_plain_words_put_in_lower_the_reward_and_are_not_seen(news: list[Item]) -> None:
-    """What the measure's description says that it does not catch, and what that costs."""
-    said = news[0].fields["article"].split()
-    salted = " ".join(word + " so" * (place % 2) for place, word in enumerate(said))
-    found = Summary().score(news[0], [salted])
-    assert found.facts["repeats"] is False
-    assert found.reward is not None
-    assert found.reward < 0.82
+@pytest.mark.parametrize("every", [1, 2, 5, 20])
+def test_plain_words_put_in_hide_no_copy(news: list[Item], every: int) -> None:
+    for item in news[:10]:
+        said = item.fields["article"].upper().split()
+        salted = " ".join(word + " SO" * (place % every == 0) for place, word in enumerate(said))
+        found = Summary().score(item, [salted])
+        assert found.exploited is False  # the published measure is evaded
+        assert float(found.facts["repeated"]) < 0.95  # type: ignore[arg-type]
+        assert (found.facts["in_order"], found.facts["repeats"]) == (1.0, True)
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_what_earns_nearly_all_is_known_to_repeat(news: list[Item], data: st.DataObject) -> None:
+    """F is at most 2R/(1+R) for a share R of the article in order, so above 1.8/1.9 R is above .9."""
+    item = data.draw(st.sampled_from(news[:10]))
+    said = item.fields["article"].split()
+    rate = data.draw(st.floats(0, 0.15))
+    draw = random.Random(data.draw(st.integers(0, 10**6)))
+    changed = [
+        draw.choice(["", "so", "é", w.upper(), f"{w} {w}", "so " + w]) if draw.random() < rate else w for w in said
+    ]
+    found = Summary().score(item, [" ".join(changed)])
+    if found.reward is not None and found.reward > 1.8 / 1.9:
+        assert found.facts["repeats"] is True
 
 
 def test_summaries_and_prefixes_repeat_no_more_than_they_hold(news: list[Item]) -> None:

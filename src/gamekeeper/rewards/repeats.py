@@ -12,10 +12,10 @@ either. Three such lines are compared, and the largest share counts:
 - `stems`: the stems of ROUGE's words. It takes "storms" and "stormed" for one word.
 
 So a reply whose words are the article's to ROUGE, in its order, repeats it in full (1.0), whatever stands between them.
-Not caught: plain letters that ROUGE reads too. A word of a to z put in, left out or changed within every `RUN`
-characters hides the copy from this measure; every such word lowers ROUGE and BLEU as well (one for every two: ROUGE-L
-of 0.8 instead of 1). Nor a translation, a cipher, or letters that only look like others ("о" of Cyrillic): to ROUGE
-those are other words or none, and it pays nothing for them.
+Not caught here: plain letters that ROUGE reads too. A word of a to z put in or left out in every twenty brings a copy
+just below `REPEATS`, at a ROUGE-L of .97. The game therefore also asks how many of the article's words a reply has in
+order (`overlap.Overlap.in_order`), which words put in do not change. Nor is a translation caught, a cipher, or letters
+that only look like others ("о" of Cyrillic): to ROUGE those are other words or none, and it pays nothing for them.
 """
 
 from __future__ import annotations
