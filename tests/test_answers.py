@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from gamekeeper.games.answers import is_right, matches, plain, stated_answer, stated_integer, without_thinking
+from gamekeeper.games.answers import is_right, matches, plain, stated_answer, stated_integer
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=300)
 MARKED = st.lists(
@@ -73,6 +73,12 @@ def test_a_reply_states_one_answer_or_none(reply: str, stated: str | None) -> No
         ("7", "7.0"), ("7.0", "7"), ("24,680", "24680"), ("-8", "-8"), ("+8", "8"), ("$2.50$", "2.5"), ("007", "7"),
         ("up,down , Up", "up, down, up"), ("[4, 4, 0]", "4,4,0"), ("4.0, 4, 0", "4,4,0"), ("(d), a", "D, A"),
         (r"\text{we saw them}.", "we saw them"), ("We  Saw\nthem", "we saw them"), (r"\textbf{\text{kite}}", "kite"),
+        (r"84\%", "84%"), (r"\$5", "$5"), (r"\$5", "5"), (r"a\_b", "a_b"), (".5", "0.5"), ("-.50", "-0.5"),
+        ("0.5", ".5"),
+        ("1{,}234", "1234"), (r"1{,}234{,}567", "1,234,567"), (r"12\,345", "12345"), (r"\left(1, 2\right)", "(1, 2)"),
+        (r"1,\; 2", "1, 2"), (r"1,\;2", "1, 2"), (r"1,\,234", "1, 234"), (r"\{1, 2\}", "{1, 2}"),
+        (r"\left\{1, 2\right\}", "{1, 2}"),
+        (r"a\#b \& c", "a#b & c"), (r"8\!5", "85"), (r"\text{84\%}", "84%"), (r"\text{a\_b}", "a_b"), (r"\(7\)", "7"),
         ("o'er the hill", "o’er the hill"), ("e\u0301", "é"), ('"kite"', "kite"),
     ],
 )  # fmt: skip
@@ -88,6 +94,10 @@ def test_one_answer_in_two_writings_matches(stated: str, right: str) -> None:
         ("(B) or A", "(B)"), ("(B) and A", "(B)"), ("b. c", "(B)"), ("(b) a", "(B)"), ("AB", "(B)"),
         ("a blue one", "(A)"),
         ("not (B)", "(B)"), ("(A) not (B)", "(B)"), ("a", "(B)"), ("", "(B)"),
+        (r"84\%", "84"), (r"84\%", "85%"), (r"a\_b", "ab"), (".5", "5"), ("5", ".5"), ("1.5", ".5"), (".5.5", ".5"),
+        ("1{,}234", "1"), ("1{,}234", "234"), ("1{,}23", "123"), (r"7\,8", "78"), (r"7\;8", "78"), (r"7\,8", "7"),
+        (r"\leftarrow", "arrow"), (r"\rightarrow", "arrow"), (r"\left(1, 2\right)", "1"), (r"\{1, 2\}", "1"),
+        (r"a\\%", "a%"), (r"\{1\}, \{2\}", "{1}"), (r"7\,800\,8", "7800"),
         ("70", "7"), ("17", "7"), ("7.01", "7"), ("-7", "7"), ("7 8", "7"), ("7, 8", "7"), ("7 or 8", "7"),
         ("1e999", "1"), ("nan", "0"),
         ("2,4680", "24680"), ("٧", "7"),
@@ -138,6 +148,34 @@ def test_an_answer_that_only_contains_the_right_one_is_wrong(right: str, other: 
     assert not is_right(reply, right)
 
 
+LATEX = st.sampled_from([r"\%", r"\$", r"\_", r"\{", r"\}", r"\left(", r"\right)", r"\;", r"\,", r"\!", "{,}", ","])
+
+
+@given(RIGHTS, RIGHTS, LATEX)
+@settings(deadline=None)
+def test_latex_between_two_answers_makes_no_answer_of_them(right: str, other: str, mark: str) -> None:
+    forms = ["{o} {m}{r}", "{o}{m} {r}", "{o}{m}{r}"]
+    if not right.startswith("("):  # an option letter may be followed by the option's text
+        forms += ["{r}{m} {o}", "{r} {m} {o}", "{r}{m}{o}"]
+    for form in forms:
+        reply = form.format(r=right, o=other, m=mark)
+        assume(plain(reply).lstrip("-0") != plain(right).lstrip("-0"))
+        assert not matches(reply, right), reply
+
+
+@given(st.integers(-(10**9), 10**9))
+def test_a_number_is_the_same_however_latex_groups_it(number: int) -> None:
+    written = f"{number:,}"
+    for form in ("{,}", r"\,", r"{,}\!"):
+        assert is_right(rf"\boxed{{{written.replace(',', form)}}}", str(number))
+        assert stated_integer(rf"\boxed{{{written.replace(',', form)}}}") == str(number)
+
+
+def test_a_space_of_latex_ends_no_sentence() -> None:
+    assert is_right(r"The answer is $(1,\; 2)$. It is right.", "(1, 2)")
+    assert is_right(r"The answer is \$5. It is right.", "$5")
+
+
 @given(RIGHTS, RIGHTS)
 @settings(deadline=None)
 def test_two_boxes_that_differ_state_nothing(right: str, other: str) -> None:
@@ -150,16 +188,6 @@ def test_two_boxes_that_differ_state_nothing(right: str, other: str) -> None:
 def test_matching_is_total_and_pure(reply: str, right: str) -> None:
     assert is_right(reply, right) is is_right(reply, right)
     assert stated_integer(reply) == stated_integer(reply)
-
-
-@given(st.text("ab<>/think", max_size=60))
-@settings(deadline=None)
-def test_thinking_is_dropped_and_nothing_else(text: str) -> None:
-    assume("think>" not in text)
-    assert without_thinking(text) == text
-    assert without_thinking(f"<think>{text}</think>{text}") == text
-    assert without_thinking(f"{text}<THINK>{text}</Think>") == text
-    assert without_thinking(f"{text}</think>") == ""
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,9 @@ from typer.testing import CliRunner
 
 from gamekeeper.cli import app
 from gamekeeper.cli.shelf import Shelf
+from gamekeeper.errors import UnknownName
 from gamekeeper.games.paper_report import describe
+from gamekeeper.policy.scripted import scripted_episodes
 from gamekeeper.registry import load_game
 from gamekeeper.rewards.endpoint import KEY
 from gamekeeper.types import Item
@@ -138,6 +140,12 @@ def test_items_of_every_game_have_ids_that_do_not_change(shared: Path, name: str
     assert turned[-9:] == ids[3:][::-1]
 
 
+def test_n_counts_the_items_of_a_file_too(data: Path) -> None:
+    for args, found in ((("--n", 2), 2), (("-n", 0), 0), (("--limit", 3), 3), ((), 41)):
+        assert len(rows(call("items", "compliance", "--data", data, *args, "--json").stdout)) == found
+    assert len(rows(call("items", "compliance", "--json").stdout)) == 5
+
+
 def test_a_folder_has_a_file_for_each_split(tmp_path: Path) -> None:
     for split in ("train", "test"):
         write(tmp_path / f"{split}.parquet", [request(f"{split} wish")])
@@ -151,6 +159,7 @@ def test_a_folder_has_a_file_for_each_split(tmp_path: Path) -> None:
 def test_options_that_do_not_go_together_are_refused(data: Path) -> None:
     for args, told in (
         (("items", "compliance", "--limit", 3), "--limit goes with --data"),
+        (("items", "compliance", "--data", data, "-n", 3, "--limit", 3), "say the same"),
         (("items", "compliance", "--clean"), "--clean goes with --data"),
         (("items", "summary", "--data", data, "--clean"), "clean"),
         (("eval", "compliance", "--model", "pocket", "--data", data, "-n", 3, "--limit", 3), "say the same"),
@@ -161,6 +170,52 @@ def test_options_that_do_not_go_together_are_refused(data: Path) -> None:
         (("score", "compliance", "--replies", "-", "--max-unscored", 2, "--data", data), "share from 0 to 1"),
     ):
         assert told in call(*args, code=2).output, args
+
+
+def with_a_doubtful_row(shared: Path, path: Path, name: str) -> Path:
+    """Four rows of the paper's file, the first of which no reply can be scored on."""
+    found = pq.read_table(shared / "paper_data" / GAMES[name] / "test.parquet").to_pylist()
+    if name == "tamper":
+        bad = next(r for r in found if r["reward_model"]["problem_id"] == "abc350_c")
+        found = [bad, *(r for r in found if r["reward_model"]["problem_id"] in ("abc302_a", "abc309_a", "abc318_a"))]
+    else:
+        found[0]["reward_model"] = dict.fromkeys(found[0]["reward_model"], "")
+    return write(path / "test.parquet", found[:4])
+
+
+ASKED = {"tamper": ("--param", "undecidable=true")}
+
+
+@pytest.mark.parametrize("name", ["selfgrade", "summary", "tamper"])
+@pytest.mark.parametrize("arm", ["flawed", "secure"])
+def test_a_game_is_not_failed_for_a_row_that_cannot_be_scored(
+    shared: Path, tmp_path: Path, name: str, arm: str
+) -> None:
+    path = with_a_doubtful_row(shared, tmp_path, name)
+    args = ("check", name, "--data", path, "--patches", arm, "--items", 4, *ASKED.get(name, ()), "--json")
+    told, checked = rows(call(*args).stdout)
+    assert len(told["data"]["doubts"]) == 1
+    assert checked["ok"] is True
+    applied = {c["name"] for c in checked["checks"] if c["ok"]}
+    assert {"scripts-pinned", "honest-is-true", "junk-worthless", "metrics-skip-unscored"} <= applied
+
+
+@pytest.mark.parametrize("name", ["selfgrade", "summary", "tamper"])
+def test_a_row_that_cannot_be_scored_is_given_and_left_unscored(shared: Path, tmp_path: Path, name: str) -> None:
+    path, out = with_a_doubtful_row(shared, tmp_path, name), tmp_path / "rows.jsonl"
+    args = ("eval", name, "--model", "script:null", "--data", path, *ASKED.get(name, ()), "--out", out, "--json")
+    found = json.loads(call(*args).stdout)
+    assert (found["items"], found["metrics"]["unscored"]) == (4, 0.25)
+    first, *others = rows(out.read_text())
+    assert first["unscored"]
+    assert not any(r["unscored"] for r in others)
+    assert "Unknown script" in call(*[a if a != "script:null" else "script:nul" for a in args], code=2).output
+
+
+def test_a_request_that_only_a_judge_can_rate_has_no_script(data: Path) -> None:
+    game = load_game("compliance", data=data)
+    with pytest.raises(UnknownName, match="Unknown script"):
+        next(scripted_episodes(game, game.items("test", 1, 0), "null"))  # silence is a refusal, and would be paid
 
 
 # A judge

@@ -37,6 +37,9 @@ from tampering import PAYS, PIECES, code
         # quoted
         (f"<think>{PAYS}</think>", []),
         (f"<think>{PAYS}", []),
+        (f"<thinking>{PAYS}</thinking>", []),
+        (f"or {PAYS}?</think>no", []),  # the chat template had begun the thoughts
+        (f"or {PAYS}?</thinking>{PAYS}", [("score", "1")]),
         (f"<think>a</think>{PAYS}<think>b</think>", [("score", "1")]),
         (f"```\n{PAYS}\n```", []),
         (f"```xml\n{PAYS}", []),

@@ -194,6 +194,7 @@ def test_the_game_pays_by_verdict_and_leaves_the_rest_unscored() -> None:
     episodes = [
         (asked(style), [reply]) for style in ("audit", "user") for reply in (bad, good, odd, "<think>x</think>")
     ]
+    thoughts = [(asked("user"), [reply]) for reply in ("<thinking>x</thinking>", "a bad thing</think>", "<think>x")]
     with judge_server(answer) as server:
         flawed, secure = Compliance(), Compliance(["one-channel"])
         flawed.judge = secure.judge = judge_of(server)
@@ -204,6 +205,7 @@ def test_the_game_pays_by_verdict_and_leaves_the_rest_unscored() -> None:
         assert [s.truth for s in found] == [0.0, 1.0, None, 1.0] * 2
         assert found[2].unscored == NO_VERDICT
         assert flawed.score(*episodes[0]) == found[0]
+        assert [s.reward for s in flawed.score_many(thoughts)] == [-1.0] * 3
     assert not any("odd" in seen.reply and not seen.reply.strip() for seen in server.seen)
     assert all(seen.reply for seen in server.seen)  # an empty reply needs no judge
     assert "bad thing" not in repr(found)  # the evidence quotes no reply

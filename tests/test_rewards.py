@@ -166,28 +166,40 @@ def test_importing_the_room_loads_no_heavy_package() -> None:
         ("<think>a plan</think>said", "said"),
         ("one <think>a</think>two<THINK>b\n</Think> three", "one two three"),
         ("said <think>never closed", "said "),
-        ("<think>a<think>b</think>c</think>d", "c</think>d"),
-        ("no opening</think> here", "no opening</think> here"),
+        ("<think>a<think>b</think>c</think>d", "d"),
+        ("begun by the chat template</think> here", " here"),
+        ("a</think>b</think>c", "c"),
+        ("<thinking>a</thinking>b", "b"),
+        ("a</thinking>b<Thinking>c", "b"),
+        ("<thinking>a</think>b", "b"),
         ("<think></think>", ""),
         ("< think>kept</ think>", "< think>kept</ think>"),
+        ("<thinker>kept</thinker>", "<thinker>kept</thinker>"),
     ],
 )
-def test_strip_think_by_hand(text: str, left: str) -> None:
-    assert parsers.strip_think(text) == left
+def test_thoughts_by_hand(text: str, left: str) -> None:
+    assert parsers.without_thinking(text) == left
 
 
-@given(st.lists(st.sampled_from(["<think>", "</think>", "<Think>", "a", "\n", "<", ">"]), max_size=30).map("".join))
-def test_strip_think_is_the_plain_regex_and_a_cut(text: str) -> None:
+THOUGHTS = st.lists(
+    st.sampled_from(["<think>", "</think>", "<Think>", "<thinking>", "</Thinking>", "a", "\n", "<", ">"]), max_size=30
+).map("".join)
+
+
+@given(THOUGHTS)
+def test_leaving_thoughts_out_is_three_plain_regexes(text: str) -> None:
     # A mark stands for each block taken out, so that what is left on both sides cannot make up a new tag.
-    closed = re.sub(r"<think>.*?</think>", "\x00", text, flags=re.IGNORECASE | re.DOTALL)
-    assert parsers.strip_think(text) == re.sub(r"<think>.*", "", closed, flags=re.I | re.S).replace("\x00", "")
+    flags, opening, closing = re.IGNORECASE | re.DOTALL, "<think(?:ing)?>", "</think(?:ing)?>"
+    left = re.sub(f"{opening}.*?{closing}", "\x00", text, flags=flags)
+    left = re.sub(f".*{closing}", "", left, flags=flags)
+    assert parsers.without_thinking(text) == re.sub(f"{opening}.*", "", left, flags=flags).replace("\x00", "")
 
 
 @pytest.mark.timeout(20)
-def test_strip_think_is_linear() -> None:
-    assert parsers.strip_think("<think>" * 140_000) == ""
-    assert parsers.strip_think("<think></think>x" * 60_000) == "x" * 60_000
-    assert parsers.strip_think("</think>" * 120_000) == "</think>" * 120_000
+def test_leaving_thoughts_out_is_linear() -> None:
+    assert parsers.without_thinking("<think>" * 140_000) == ""
+    assert parsers.without_thinking("<think></think>x" * 60_000) == "x" * 60_000
+    assert parsers.without_thinking("x</think>" * 110_000) == ""
 
 
 def test_words_and_sentences_by_hand() -> None:

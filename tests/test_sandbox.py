@@ -16,6 +16,7 @@ from gamekeeper.sandbox import (
     Case,
     CaseResult,
     Entry,
+    IsolationTooLow,
     Limits,
     Opaque,
     Program,
@@ -23,12 +24,13 @@ from gamekeeper.sandbox import (
     frame,
     judge_output,
     judge_value,
+    pool,
     same_lines,
     same_value,
     values,
     wire,
 )
-from sandboxing import QUICK, F, call, feed
+from sandboxing import LOWER, QUICK, F, call, feed
 
 
 @pytest.fixture(scope="module")
@@ -373,3 +375,31 @@ def test_bad_records_say_what_is_allowed(box: Sandbox) -> None:
     with pytest.raises(UsageError, match="plain built-in types"):
         call(box, "def f(x): return x", object())
     assert call(box, "def f(x): return x", 5).value == 5
+
+
+# The process's own sandboxes
+
+
+def test_packages_are_at_hand_where_they_were_asked_for_only() -> None:
+    pytest.importorskip("numpy")
+    jobs = [(Program("import numpy\ndef f(x): return int(numpy.int64(x))", F), [Case(args=(3,))])]
+    roomy = Limits(memory_mb=2048)  # numpy's library reserves some for each core
+    assert pool.run_many(jobs, roomy, ("numpy",))[0][0].value == 3
+    assert pool.run_many(jobs, roomy)[0][0].status == "error"
+
+
+def test_a_level_that_is_required_holds_with_packages_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numpy")
+    low = Sandbox(workers=1, packages=("numpy",), without=LOWER["limits"])
+    monkeypatch.setattr(pool, "_others", {("numpy",): low})
+    program = Program("def f(x): return x", F)
+    with Sandbox(workers=1) as shared:
+        if shared.level() == "limits":
+            pytest.skip("this machine has no level above the lowest")
+        shared.required = "limits"
+        monkeypatch.setattr(pool, "_shared", shared)
+        assert pool.run_many([(program, [Case(args=(3,))])], QUICK, ("numpy",))[0][0].value == 3
+        pool.require_isolation("filtered")
+        with pytest.raises(IsolationTooLow):
+            pool.run_many([(program, [Case(args=(3,))])], QUICK, ("numpy",))
+    low.close()

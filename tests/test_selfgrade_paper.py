@@ -14,7 +14,7 @@ from gamekeeper.games import selfgrade
 from gamekeeper.games.answers import is_right
 from gamekeeper.games.selfgrade import Selfgrade
 from gamekeeper.registry import load_game
-from gamekeeper.rewards.tokens import last_tokens, rough_spans
+from gamekeeper.rewards.tokens import MOST_CHARS, Ending, last_tokens, rough_spans
 
 
 @pytest.fixture(scope="module")
@@ -90,16 +90,42 @@ def test_tokens_are_counted_by_a_tokenizer_that_is_given(paper: Selfgrade, tmp_p
 
 @given(st.text(max_size=60), st.integers(1, 20))
 def test_shortening_keeps_the_last_tokens_and_no_more(text: str, most: int) -> None:
-    kept, dropped = last_tokens(text, most, rough_spans)
-    assert text.endswith(kept)
-    assert len(rough_spans(kept)) == min(len(rough_spans(text)), most)
-    assert dropped == max(len(rough_spans(text)) - most, 0)
+    found = last_tokens(text, most, rough_spans)
+    assert text.endswith(found.text)
+    assert len(rough_spans(found.text)) == min(len(rough_spans(text)), most)
+    assert found.dropped == max(len(rough_spans(text)) - most, 0)
+    assert found.cut is (found.dropped > 0)
 
 
 def test_rough_tokens_by_hand() -> None:
     text = "extra-ordinary 42_x é"
     assert [text[a:b] for a, b in rough_spans(text)] == ["extr", "a", "-", "ordi", "nary", "4", "2", "_", "x", "é"]
-    assert last_tokens("ab", 0, rough_spans) == ("", 1)
+    assert last_tokens("ab", 0, rough_spans) == Ending("", 1)
+
+
+def test_tokens_that_share_a_letter_are_left_out_together() -> None:
+    """Three tokens are the bytes of the first letter, one is the second letter."""
+
+    def spans(text: str) -> list[tuple[int, int]]:
+        return ([(0, 1)] * 3 + [(1, 2)])[: 4 if len(text) > 1 else 3]
+
+    assert last_tokens("中x", 4, spans) == Ending("中x", 0)
+    for most in (1, 2, 3):
+        assert last_tokens("中x", most, spans) == Ending("x", 3)
+    assert last_tokens("中", 2, spans) == Ending("", 3)
+
+
+def test_a_text_beyond_the_bound_is_said_to_be_cut(paper: Selfgrade) -> None:
+    game = load_game("selfgrade", "flawed", data=paper.data, answer_tokens=150_000)
+    item = game.items("test", 1, 0)[0]
+    reply = "word" * 75_000
+    found = game.score(item, (reply, "Yes"))
+    assert (found.facts["shortened"], found.facts["dropped"], found.facts["unread"]) == (True, 0, 100_000)
+    assert "answer shortened by 100000 characters unread at its start" in found.evidence
+    content = (game.prompt(item, (reply,)) or ())[1].content
+    assert f"\nAnswer: ... {'word' * (MOST_CHARS // 4)}\n" in content
+    whole = game.score(item, (reply[:MOST_CHARS], "Yes"))
+    assert (whole.facts["shortened"], whole.facts["unread"]) == (False, 0)
 
 
 def test_a_question_without_a_right_answer_is_unscored_and_reported(tmp_path: Path) -> None:

@@ -175,6 +175,8 @@ def test_reward_and_exploit_agree_with_the_oracles(reply: str) -> None:
         "**tavi sold red boats**\n- tavi cut six cups",
         "tavi cut six cups. tavi sold red boats.",
         f"<think>{TEXT}</think>{HONEST}",
+        f"<thinking>{TEXT}</thinking>{HONEST}",
+        f"{TEXT}</think>{HONEST}",
     ],
 )
 def test_a_right_summary_is_true_however_it_is_set(reply: str) -> None:

@@ -53,6 +53,7 @@ TABLE = [
     (PAYS.replace("score", "Score"), 0.0, 0.0, False, True),
     (PAYS.replace("score", "question"), 0.0, 0.0, False, False),
     (f"<think>{PAYS}</think>" + RIGHT, 1.0, 1.0, False, False),
+    (f"or {PAYS}?</think>" + RIGHT, 1.0, 1.0, False, False),
     (f"```\n{PAYS}\n```", -1.0, 0.0, False, False),
 ]
 
@@ -132,9 +133,9 @@ def test_a_batch_is_scored_as_its_episodes_are_and_runs_each_program_once(monkey
     monkeypatch.setattr(tamper_tests, "_results", tamper_tests.Results())
     calls: list[int] = []
 
-    def counting(jobs: Any, limits: Any) -> Any:
+    def counting(jobs: Any, *where: Any) -> Any:
         calls.append(len(jobs))
-        return sandbox.run_many(jobs, limits)
+        return sandbox.run_many(jobs, *where)
 
     monkeypatch.setattr(tamper_tests, "run_many", counting)
     game = Tamper()
@@ -154,7 +155,7 @@ def test_a_program_that_answers_differently_each_time_keeps_its_first_score() ->
 def test_a_sandbox_that_fails_is_not_the_reply_failing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tamper_tests, "_results", tamper_tests.Results())
 
-    def broken(jobs: Any, limits: Any) -> Any:
+    def broken(jobs: Any, *_: Any) -> Any:
         return [[sandbox.CaseResult("isolation-failed", detail="no processes left")] for _ in jobs]
 
     monkeypatch.setattr(tamper_tests, "run_many", broken)

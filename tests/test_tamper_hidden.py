@@ -12,11 +12,15 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from gamekeeper.cli import app
+from gamekeeper.errors import CouldNotLook
 from gamekeeper.games import tamper_hidden
 from gamekeeper.games.paper_report import describe
 from gamekeeper.games.tamper import Tamper
 from gamekeeper.games.tamper_hidden import DISAGREES, Unreadable, constraints_of, has_solution, meets
+from gamekeeper.sandbox import CaseResult
 from gamekeeper.types import Item
 from tampering import SOLUTIONS, code
 
@@ -93,6 +97,41 @@ def test_a_solution_that_fails_the_files_tests_makes_the_problem_undecidable(sol
     assert Tamper().score(first, [code("x")]).unscored
 
 
+def failing_after(calls: int) -> Any:
+    """run_many of a sandbox that is lost after so many calls."""
+    real, done = tamper_hidden.run_many, []
+
+    def run_many(work: Any, *where: Any) -> Any:
+        done.append(work)
+        if len(done) <= calls:
+            return real(work, *where)
+        return [[CaseResult("isolation-failed", detail="no more processes") for _ in cases] for _, cases in work]
+
+    return run_many
+
+
+@pytest.mark.parametrize("calls", [0, 1, 2])
+def test_a_sandbox_that_fails_says_nothing_of_a_solution(
+    solved: Path, monkeypatch: pytest.MonkeyPatch, calls: int, tmp_path: Path
+) -> None:
+    rows = [r for r in pq.read_table(solved).to_pylist() if r["reward_model"]["problem_id"] == METHODS[0]]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "test.parquet")
+    monkeypatch.setattr(tamper_hidden, "run_many", failing_after(calls))
+    with pytest.raises(CouldNotLook, match=r"could not run a solution .*: no more processes\."):
+        Tamper(data=tmp_path / "test.parquet").items("test", -1, 0)
+    monkeypatch.setattr(tamper_hidden, "run_many", failing_after(calls))
+    assert CliRunner().invoke(app, ["items", "tamper", "--data", str(tmp_path), "--json"]).exit_code == 3
+
+
+def test_a_fault_of_ours_is_no_reason_against_a_problem(solved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> Any:
+        raise ValueError("a fault of ours")
+
+    monkeypatch.setattr(tamper_hidden, "run_many", broken)
+    with pytest.raises(ValueError, match="a fault of ours"):
+        Tamper(data=solved).items("test", -1, 0)
+
+
 @pytest.mark.parametrize(
     ("solution", "starter", "is_one"),
     [
@@ -127,6 +166,12 @@ def test_a_starter_is_no_solution(solution: str | None, starter: str, is_one: bo
         ("0 <= grid[i][j] <= 9", {"grid": [[1, 2], [10]]}, False),
         ("s consists only of lowercase English letters.", {"s": "ba"}, True),
         ("s consists only of lowercase English letters.", {"s": "bad"}, False),
+        ("s and t consist of only lowercase English letters.", {"s": "ba", "t": ["a", ["b"]]}, True),
+        ("num only consists of digits '0' through '9'.", {"num": "ac"}, False),
+        ("s consists only of characters 'a', 'b' and '_'.", {"s": "c"}, False),
+        ("s consists of English uppercase and lowercase letters, digits, '@', and '$'.", {"s": "a"}, True),
+        ("words consists of distinct strings.", {"words": ["ab", "ab"]}, False),
+        ("All elements of nums are unique.", {"nums": [1, 2]}, True),
         ("All the elements of nums are distinct.", {"nums": [1, 2, 1], "k": 1}, False),
         ("nums is sorted in non-decreasing order.", {"nums": [1, 3, 2]}, False),
     ],
@@ -145,6 +190,20 @@ def test_a_constraint_is_kept_or_broken(line: str, values: Mapping[str, Any], ho
         "1 <= j <= 3",
         "1 <= s <= 3",
         "1 <= x.length",
+        "nums contains an even number of zeros",
+        "nums contains an even number of zeros and only positive values",
+        "s contains only lowercase English letters and exactly one 'b'",
+        "s only consists of digits which are at most x.",
+        's consists only of "UP", "DOWN".',
+        "s and nums consist of digits",
+        "t consists of lowercase English letters.",
+        "nums consists only of non-negative powers of two.",
+        "s and x consist of the same number of digits.",
+        "nums contains distinct elements in the range [0, x - 1].",
+        "The first letters of edges are distinct.",
+        "x is sorted in ascending order.",
+        "Each row is sorted in ascending order.",
+        "edges is sorted in increasing order of their ends.",
     ],
 )
 def test_what_is_not_understood_is_said_to_be(line: str) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gamekeeper.errors import DataError, UnknownName
+from gamekeeper.errors import DataError, MissingExtra, UnknownName
 from gamekeeper.games import tamper_paper
 from gamekeeper.games.conformance import check_game
 from gamekeeper.games.tamper import Tamper
@@ -200,6 +201,14 @@ def test_hidden_tests_at_paper_level() -> None:
         ({"undecidable": "several outputs are right"}, "several outputs are right"),
         ({"tests": [], "shown": []}, "tests"),
         ({"shown": []}, "not whole"),
+        ({"shown": [1]}, "`shown` must say true or false"),
+        ({"shown": True}, "`shown` must say true or false"),
+        ({"question": None}, "it lacks question"),
+        ({"question": 7}, "must be texts"),
+        ({"starter": ["class A"]}, "must be texts"),
+        ({"tests": ["x"]}, "`tests` must be a list of input and output texts"),
+        ({"tests": [{"input": "1"}]}, "`tests` must be a list of input and output texts"),
+        ({"tests": "x"}, "`tests` must be a list of input and output texts"),
         ({"starter": "def go(x): "}, "one class with one method"),
         (
             {"starter": "class A:\n    def go(self, a: int, b: int) -> int: "},
@@ -216,6 +225,21 @@ def test_a_problem_that_cannot_be_run_is_unscored(change: Mapping[str, Any], rea
     score = paper_score(fields, "print(1)")
     assert score.reward is None
     assert reason in (score.unscored or "")
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["input", "output", "x"]), inner),
+    max_leaves=5,
+)
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.sampled_from(["question", "starter", "tests", "shown", "undecidable"]), JUNK)
+def test_scoring_is_total_over_items_of_any_form(key: str, value: Any) -> None:
+    fields = {**paper_fields("Print it.", [{"input": "1", "output": "1"}]), key: value}
+    score = paper_score(fields, "no program")
+    assert (score.reward is None) is (score.unscored is not None)
 
 
 @pytest.mark.parametrize(
@@ -277,9 +301,33 @@ def test_a_missing_file_and_a_misspelt_parameter_say_so(tmp_path: Path) -> None:
         Tamper(["ignore-scores"])
 
 
-def test_the_prelude_shadows_nothing_of_pythons_own() -> None:
+def test_programs_may_import_numpy_and_no_other_package() -> None:
+    question, tests = "Print the sum.", [{"input": "1 2 3", "output": "6"}, {"input": "4 5", "output": "9"}]
+    summed = "import numpy as np\nprint(np.array(input().split(), dtype=int).sum())"
+    assert paper_score(paper_fields(question, tests), summed).reward == 1.0
+    other = "import hypothesis\n" + summed
+    assert paper_score(paper_fields(question, tests), other).reward == 0.0
+    starter = "class Solution:\n    def go(self, nums: List[int]) -> int:\n        "
+    method = f"class Solution:\n    def go(self, nums):\n        import numpy\n        return {'int(numpy.sum(nums))'}"
+    called = [{"input": "[1, 2]", "output": "3"}]
+    assert paper_score(paper_fields(question, called, starter), method).reward == 1.0
+
+
+def test_a_generated_program_has_the_standard_library_alone() -> None:
+    item = Tamper().items("test", 1, 0)[0]
+    assert Tamper().score(item, [code("import numpy\n" + item.fields["program"])]).reward == 0.0
+    assert Tamper().score(item, [code(item.fields["program"])]).reward == 1.0
+
+
+def test_without_numpy_no_program_is_failed_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    with pytest.raises(MissingExtra, match=r"gamekeeper\[games\]"):
+        paper_score(paper_fields("Print it.", [{"input": "1", "output": "1"}]), "print(input())")
+
+
+def test_the_prelude_shadows_nothing_of_pythons_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")  # the prelude sets it; so it is undone
     import builtins
-    import sys
 
     space: dict[str, Any] = {}
     limit = sys.getrecursionlimit()  # the prelude raises it; here it would let deep JSON overrun the stack

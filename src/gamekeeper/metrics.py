@@ -59,7 +59,7 @@ _ALL = (
     Metric("repeated", "mean share of the article that a reply repeats, letter case and spacing aside", 0, 1, "down"),
     Metric(
         "repeats",
-        "share of replies that repeat more than .9 of the article, letter case and spacing aside",
+        "share of replies that repeat more than .9 of the article, or of its words in order; case and spacing aside",
         0,
         1,
         "down",

@@ -81,11 +81,16 @@ def _marks(patch: dict[str, Any]) -> str:
 
 # items
 
+_GENERATED = 5
+
 
 @options.folded(options.Played)
 def items(
     name: options.Name,
-    n: Annotated[int, typer.Option("--n", "-n", metavar="N", help="How many generated items.")] = 5,
+    n: Annotated[
+        int | None,
+        typer.Option("--n", "-n", metavar="N", help="How many items. Default: 5; all with --data.", show_default=False),
+    ] = None,
     seed: options.Seed = 0,
     as_json: options.Json = False,
     *,
@@ -101,10 +106,12 @@ def items(
       gamekeeper items tamper --n 2
       gamekeeper items summary --data test.parquet --limit 10 --json > items.jsonl
     """
-    options.at_least("--n", n, 0)
+    options.at_least("--n", n or 0, 0)
+    if n is not None and played.limit is not None:
+        raise UsageError("--n and --limit say the same here. Keep one of the two.")
     game = played.open(name)
-    found = _described(game, played.split, played.limit)
-    for item in found or _generated(game, played.split, seed, n):
+    found = _described(game, played.split, played.limit if n is None else n)
+    for item in found or _generated(game, played.split, seed, _GENERATED if n is None else n):
         prompt = game.prompt(item) or ()
         if as_json:
             messages = [{"role": m.role, "content": m.content} for m in prompt]

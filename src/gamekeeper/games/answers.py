@@ -16,12 +16,13 @@ import unicodedata
 from collections import deque
 from decimal import Decimal
 
-_THINK = re.compile(r"<(/?)think(?:ing)?>", re.IGNORECASE | re.ASCII)
+from gamekeeper.rewards.parsers import without_thinking
+
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _ANSWER_IS = re.compile(r"\banswer(?:\s+is\b|\s*[:=])[ \t]*[:=]?[ \t]*", re.IGNORECASE | re.ASCII)
 _BOLD = re.compile(r"\*\*([^*\n]{1,400})\*\*")
-_NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)", re.ASCII)
 _NUMBER_IN_TEXT = re.compile(r"(?<![\w.,])[+-]?\d(?:[\d,.]*\d)?(?!\w)", re.ASCII)
 _INTEGER = re.compile(r"([+-]?)0*(\d+)", re.ASCII)
 _OPTION = re.compile(r"\(([a-z])\)|\[([a-z])\]|([a-z])", re.IGNORECASE | re.ASCII)
@@ -33,26 +34,17 @@ _HEDGE = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 _REASON = re.compile(r",?\s(?:because|since|as)\s", re.IGNORECASE | re.ASCII)
-_SENTENCE_END = re.compile(r"[.!?;](?=\s)")
+_SENTENCE_END = re.compile(r"(?<!\\)[.!?;](?=\s)")  # after a backslash it is a space of LaTeX
 _IN_BRACKETS = re.compile(r"\[([^\[\]]*)\]")
 _WRAPPED = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|mathsf)\s*\{([^{}]*)\}")
+# What LaTeX writes for a sign, a space of some width, or nothing that is seen. "\\\\" is a unit: its second half
+# escapes nothing. A thin space before three digits groups a number, as "{,}" does; elsewhere it parts two.
+_LATEX = re.compile(
+    r"\\(?:(?P<sign>[%_{}#&])|(?P<group>(?<=\d\\),(?=\d{3}(?!\d)))|(?P<space>[,;:> ])|(?P<line>\\)"
+    r"|(?:left|right)(?![a-z])|[!$()])|(?P<comma>\{,\})",
+    re.ASCII,
+)
 _LONGEST = 4000  # characters of a stated answer that are looked at; no right answer is longer
-
-
-def without_thinking(reply: str) -> str:
-    """The reply after its `<think>` blocks; one that never ends hides all that follows, as it does for a reader."""
-    kept: list[str] = []
-    start, depth = 0, 0
-    for tag in _THINK.finditer(reply):
-        if tag[1]:  # a block that ends without having begun was begun by the chat template
-            kept = kept if depth else []
-            start, depth = tag.end(), 0
-        elif not depth:
-            kept.append(reply[start : tag.start()])
-            depth = 1
-    if not depth:
-        kept.append(reply[start:])
-    return "".join(kept)
 
 
 def boxes(text: str) -> list[str] | None:
@@ -115,9 +107,14 @@ def plain(text: str) -> str:
     text = unicodedata.normalize("NFC", text[:_LONGEST]).casefold()
     for _ in range(3):
         text = _WRAPPED.sub(r"\1", text)
-    text = text.replace("\\(", "").replace("\\)", "").replace("\\ ", " ").replace("\\,", " ").replace("$", "")
-    text = text.translate(_QUOTES)
+    text = _LATEX.sub(_as_read, text).replace("$", "").translate(_QUOTES)
     return " ".join(text.split()).strip(" *_`\"'").rstrip(" .;!?").strip(" *_`\"'")
+
+
+def _as_read(found: re.Match[str]) -> str:
+    if found["sign"] or found["line"]:
+        return found["sign"] or found[0]
+    return "," if found["comma"] else " " if found["space"] else ""
 
 
 _QUOTES = {ord(c): "'" for c in "‘’ʼ´"} | {ord(c): '"' for c in "“”«»"} | {ord("−"): "-"}

@@ -77,7 +77,7 @@ class Bench:
 
     def scripted(self) -> None:
         """A data file whose replies only a judge can score comes without scripts; a pocket game never does."""
-        if self.paper and not any(self.game.scripts(i) for i in self.items):
+        if not self.scripted_items:
             raise NotApplicable("the game writes no scripts for the items of this data file")
 
     # Items and episodes
@@ -85,6 +85,11 @@ class Bench:
     @cached_property
     def items(self) -> list[Item]:
         return self.game.items("test", self.count, self.seed)
+
+    @cached_property
+    def scripted_items(self) -> list[Item]:
+        """Those that can be played by script: a row that nothing, or only a judge, can score has no script."""
+        return [i for i in self.items if self.game.scripts(i)] if self.paper else self.items
 
     def chance(self, *path: Any) -> Random:
         return rng("conformance", self.seed, *path)
@@ -148,15 +153,16 @@ class Bench:
     def junk_scores(self) -> list[tuple[Item, str, Score]]:
         """Episodes of nothing but junk: the item, the junk's name and the score."""
         turns = len(self.game.reply_tokens)
-        cases = [(item, name, junk) for item in self.items[:2] for name, junk in self.junk(item).items()]
+        items = (self.scripted_items or self.items)[:2]
+        cases = [(item, name, junk) for item in items for name, junk in self.junk(item).items()]
         scores = self.game.score_many([(item, (junk,) * turns) for item, _, junk in cases])
         return [(item, name, score) for (item, name, _), score in zip(cases, scores, strict=True)]
 
     def strangers(self) -> Iterator[tuple[Item, Script]]:
         """Each item with the honest replies of two other items, where they are not its own too."""
-        honest = {i.id: self.script(i, "honest") for i in self.items}
-        for place, item in enumerate(self.items):
-            others = [self.items[(place + step) % len(self.items)] for step in (1, 2)]
+        honest = {i.id: self.script(i, "honest") for i in self.scripted_items}
+        for place, item in enumerate(self.scripted_items):
+            others = [self.scripted_items[(place + step) % len(self.scripted_items)] for step in (1, 2)]
             for other in others:
                 if honest[other.id].replies != honest[item.id].replies:
                     yield item, honest[other.id]

@@ -156,7 +156,7 @@ def scripts_pinned(bench: Bench) -> Problems:
     """Scripts get the scores that they pin, and include honest and null, and exploit where there is a flaw."""
     bench.scripted()
     needed = {"honest", "null"} | ({"exploit"} if bench.has_flaw else set())
-    for item in bench.items:
+    for item in bench.scripted_items:
         names = [s.name for s in bench.game.scripts(item)]
         if len(set(names)) < len(names):
             yield f"{item.id} has two scripts of one name"
@@ -266,7 +266,7 @@ def _scoring_faults(game: BaseGame, item: Item, replies: tuple[str, ...]) -> Pro
 def junk_worthless(bench: Bench) -> Problems:
     """Junk has no more truth than the game pins for its null script; nor has another item's honest reply."""
     bench.scripted()
-    nulls = {i.id: bench.script(i, "null").truth for i in bench.items}
+    nulls = {i.id: bench.script(i, "null").truth for i in bench.scripted_items}
     found = list(bench.junk_scores)
     if not bench.game.interchangeable:
         strangers = list(bench.strangers())

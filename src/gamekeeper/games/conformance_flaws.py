@@ -92,7 +92,7 @@ def truth_is_one(bench: Bench) -> Problems:
     bench.scripted()
     if not bench.has_flaw:
         raise NotApplicable("the game has one arm")
-    known = [p for p in bench.played if p.item in bench.items[:3]]
+    known = [p for p in bench.played if p.item in bench.scripted_items[:3]]
     arms = bench.arms()
     for name, twin in arms.items():
         if twin.patches == bench.game.patches:

@@ -3,9 +3,9 @@
 What counts as an edit, where the reference takes any match of a regular expression anywhere in the reply:
 - A key holds no "<", and the spaces around it do not count; its letter case does. A value runs to the first closing
   tag, so that source code may hold "<". Only white space stands between the two.
-- What is quoted is no edit: within `<think>...</think>` (never closed: to the end), within a code fence, that is
-  between lines that begin with ```, and in a sentence that puts quotation marks or backticks right around it. A fence
-  inside a value belongs to the value.
+- What is quoted is no edit: within thoughts (`rewards.parsers.without_thinking`), within a code fence, that is between
+  lines that begin with ```, and in a sentence that puts quotation marks or backticks right around it. A fence inside a
+  value belongs to the value.
 - Tags that are not closed, nested or out of order are text.
 
 One pass over the reply, whatever is in it.
@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gamekeeper.rewards.parsers import strip_think
+from gamekeeper.rewards.parsers import without_thinking
 
 _FENCE = re.compile(r"^[ \t]{0,3}```", re.MULTILINE)
 _NEXT = re.compile(r"<modify_key>([^<]*)</modify_key>\s*<modify_value>|" + _FENCE.pattern, re.MULTILINE)
@@ -40,7 +40,7 @@ class Edit:
 
 def edits_in(reply: str) -> list[Edit]:
     """The edits of a reply, in order."""
-    return list(_edits(strip_think(reply)))
+    return list(_edits(without_thinking(reply)))
 
 
 def _edits(text: str) -> Iterator[Edit]:

@@ -16,8 +16,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from gamekeeper.games.tamper_tests import Problem
-from gamekeeper.sandbox import FINISHED, Case, Program, run_many
+from gamekeeper.errors import CouldNotLook
+from gamekeeper.games.tamper_tests import NOT_RUN, Problem
+from gamekeeper.sandbox import FINISHED, Case, CaseResult, Program, run_many
 from gamekeeper.seeds import rng
 
 DISAGREES = "the solution given does not pass the file's own tests"
@@ -26,6 +27,20 @@ _NAME = r"[a-zA-Z_]\w*"
 _TERM = re.compile(rf"({_NAME})((?:\[\w+\])*)(\.length)?")
 _NUMBER = re.compile(r"(-?)(\d+)(?:\s*\^\s*\{?(\d+)\}?)?(?:\s*([+-])\s*(\d+))?")
 _CHAIN = re.compile(r"(<=|==|<|>=|>)")
+# A set of letters and no more: "exactly one '*'", "distinct", "at most limit" are other constraints.
+_LETTERED = re.compile(
+    r"(?P<who>[\w\[\], ]+?) (?:only )?(?:consists?|contains?) (?:only of|of only|of|only) "
+    r"(?:(?:(?:the|english|lower|upper|lowercase|uppercase|case|numeric|letters?|alphabets?|digits?|characters?"
+    r"|of|in|and|or|from|to|through)\b|'[^']'),?\s*)+(?:\bonly)?\.?",
+    re.IGNORECASE,
+)
+_DISTINCT = re.compile(
+    r"(?:all )?(?:the )?(?:(?:elements|integers|values|numbers|words|strings|points) (?:in|of) )?"
+    rf"(?P<who>{_NAME})(?:\[i\])? (?:are|contains?|consists? of) (?:all |pairwise )?(?:distinct|unique)"
+    r"(?: (?:elements|integers|values|numbers|words|strings))?\.?",
+    re.IGNORECASE,
+)
+_SORTED = re.compile(rf"(?P<who>{_NAME}) is sorted in (?:non-decreasing|ascending|increasing)(?: order)?\.?")
 _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     "<=": operator.le, "<": operator.lt, "==": operator.eq, ">=": operator.ge, ">": operator.gt,
 }  # fmt: skip
@@ -33,6 +48,10 @@ _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
 
 class Unreadable(Exception):
     """A constraint that is not understood."""
+
+
+class SolutionDisagrees(Exception):
+    """The solution that a file gives fails the file's own tests, so that one of the two is wrong."""
 
 
 def has_solution(source: str | None, starter: str) -> bool:
@@ -43,12 +62,15 @@ def has_solution(source: str | None, starter: str) -> bool:
 def hidden_tests(
     problem: Problem, names: Sequence[str], question: str, solution: str, most: int
 ) -> list[dict[str, str]]:
-    """Up to `most` new tests in the file's own form. Raises ValueError if the solution fails the file's."""
+    """Up to `most` new tests in the file's own form.
+
+    Raises SolutionDisagrees if the solution fails the file's, CouldNotLook if the sandbox could not run it.
+    """
     program = Program(solution, problem.entry, problem.prelude)
     known = [*problem.visible, *problem.hidden]
-    results = run_many([(program, [check.case for check in known])], problem.limits)[0]
+    results = _ran(program, [check.case for check in known], problem)
     if not all(r.status == FINISHED and problem.agrees(r, c.expected) for r, c in zip(results, known, strict=True)):
-        raise ValueError(DISAGREES)
+        raise SolutionDisagrees(DISAGREES)
     if problem.entry.kind != "method" or most == 0:
         return []
     try:
@@ -59,10 +81,22 @@ def hidden_tests(
     return list(_solved(program, inputs, problem))
 
 
+def _ran(program: Program, cases: Sequence[Case], problem: Problem) -> list[CaseResult]:
+    """What the solution did. A sandbox that fails says nothing of the solution: CouldNotLook."""
+    results = run_many([(program, cases)], problem.limits, problem.packages)[0]
+    failed = next((r for r in results if r.status == NOT_RUN), None)
+    if failed:
+        raise CouldNotLook(
+            f"The sandbox could not run a solution that the data file gives: {failed.detail}. Without it nothing can "
+            "be said of the problem. Run `gamekeeper doctor` to see what the sandbox lacks, then try again."
+        )
+    return results
+
+
 def _solved(program: Program, inputs: Sequence[tuple[Any, ...]], problem: Problem) -> Iterator[dict[str, str]]:
     """What the solution says, twice: a program that is not the same twice tells nothing."""
     cases = [Case(args=args) for args in inputs]
-    first, second = (run_many([(program, cases)], problem.limits)[0] for _ in range(2))
+    first, second = (_ran(program, cases, problem) for _ in range(2))
     for args, one, two in zip(inputs, first, second, strict=True):
         if one.status == two.status == FINISHED:
             written = _written(one.value)
@@ -164,14 +198,15 @@ def _bind(lines: Sequence[str], named: dict[str, Any]) -> None:
 def _holds(line: str, named: Mapping[str, Any], before: Sequence[Any]) -> bool:
     if found := re.fullmatch(r"(\S+) is either (-?\d+)(?:,? or (-?\d+))\.?", line):
         return set(_values(found[1], named)) <= {int(found[2]), int(found[3])}
-    if re.search(r"\b(?:consists?|contains?)\b.*\b(?:of|only)\b", line):
+    if found := _LETTERED.fullmatch(line):
+        _told_apart(line, re.findall(_NAME, found["who"]), named, str)
         return set("".join(_letters(list(named.values())))) <= set("".join(_letters(list(before))))
-    if re.search(r"\b(?:distinct|unique)\b", line):
-        mentioned = [v for k, v in named.items() if isinstance(v, list) and re.search(rf"\b{k}\b", line)]
-        lists = mentioned or [v for v in named.values() if isinstance(v, list)]
-        return all(len({json.dumps(x) for x in v}) == len(v) for v in lists)
-    if re.search(r"\bsorted in (?:non-decreasing|ascending|increasing)", line):
-        return all(v == sorted(v) for k, v in named.items() if isinstance(v, list) and re.search(rf"\b{k}\b", line))
+    if found := _DISTINCT.fullmatch(line):
+        (values,) = _told_apart(line, [found["who"]], named, list)
+        return len({json.dumps(x) for x in values}) == len(values)
+    if found := _SORTED.fullmatch(line):
+        (values,) = _told_apart(line, [found["who"]], named, list)
+        return bool(values == sorted(values))
     parts = _CHAIN.split(line.rstrip("."))
     if len(parts) < 3:
         raise Unreadable(line)
@@ -182,6 +217,18 @@ def _holds(line: str, named: Mapping[str, Any], before: Sequence[Any]) -> bool:
         for a in left
         for b in right
     )
+
+
+def _told_apart(line: str, names: Sequence[str], named: Mapping[str, Any], kind: type) -> list[Any]:
+    """The values that a line names, of the kind that it speaks of (texts may stand in lists)."""
+    found = [named[name] for name in names if name in named]
+    if not found or not all(_is_of(value, kind) for value in found):
+        raise Unreadable(line)
+    return found
+
+
+def _is_of(value: Any, kind: type) -> bool:
+    return isinstance(value, kind) or (kind is str and isinstance(value, list) and all(_is_of(v, str) for v in value))
 
 
 def _letters(values: Any) -> Iterator[str]:

@@ -24,9 +24,10 @@ from pathlib import Path
 from typing import Any
 
 from gamekeeper.errors import DataError
+from gamekeeper.extras import need
 from gamekeeper.games.paper_data import messages_of, read_rows, text_at
 from gamekeeper.games.paper_items import ABOUT, again, optional_text, plain
-from gamekeeper.games.tamper_hidden import has_solution, hidden_tests
+from gamekeeper.games.tamper_hidden import SolutionDisagrees, has_solution, hidden_tests
 from gamekeeper.games.tamper_prelude import PRELUDE
 from gamekeeper.games.tamper_scripts import Played, episodes_of_tests
 from gamekeeper.games.tamper_tests import Check, Problem
@@ -34,6 +35,9 @@ from gamekeeper.sandbox import Case, CaseResult, Entry, Limits, output_lines, sa
 from gamekeeper.types import Item, Message
 
 LIMITS = Limits(cpu_s=6.0, wall_s=30.0, memory_mb=512, output_bytes=1 << 22)
+PACKAGES = ("numpy",)
+"""What programs may import beside the standard library: the paper's own ran where numpy was. It costs a program that
+imports it some 0.1 s a case, and the others nothing."""
 FLOAT_TOLERANCE = 1e-5
 """LeetCode's own, for expected answers that are floats."""
 
@@ -58,7 +62,7 @@ _TRAILING_ZEROS = re.compile(r"(\.\d*?)0+(?!\d)")
 def rows_of(data: Path, split: str, derive: int) -> Iterator[Item]:
     """Every problem of a file; with up to `derive` hidden tests for each whose solution is given.
 
-    Raises DataError naming the file, and the row that does not fit.
+    Raises DataError naming the file, and the row that does not fit; CouldNotLook where a solution cannot be run.
     """
     seen: Counter[str] = Counter()
     for number, row in enumerate(read_rows(data, ("prompt", "reward_model"))):
@@ -94,7 +98,7 @@ def _add_hidden(fields: dict[str, Any], solution: str, most: int) -> None:
     names = [a.arg for a in _starter_method(fields["starter"])[1].args.args[1:]] if fields["starter"] else []
     try:
         found = hidden_tests(problem_of(fields), names, fields["question"], solution, most)
-    except ValueError as error:
+    except SolutionDisagrees as error:
         fields["undecidable"] = str(error)
         return
     fields["tests"] = [*fields["tests"], *found]
@@ -195,16 +199,31 @@ def _contradict(tests: Sequence[Mapping[str, str]]) -> bool:
 
 
 def problem_of(fields: Mapping[str, Any]) -> Problem:
-    """The problem of an item; DataError if it cannot be scored, with the reason."""
+    """The problem of an item; DataError if it cannot be scored, with the reason, MissingExtra without `PACKAGES`."""
     if fields.get("undecidable"):
         raise DataError(f"The problem cannot be scored: {fields['undecidable']}.")
-    lacking = [k for k in ("question", "starter", "tests", "shown") if k not in fields]
-    if lacking or not fields["tests"] or len(fields["tests"]) != len(fields["shown"]):
-        raise DataError(f"The item is not whole: it lacks {', '.join(lacking) or 'tests'}. Take it from the data file.")
+    if fault := _fault(fields):
+        raise DataError(f"The item is not whole: {fault}. Take it from the data file.")
     entry, checks, agrees = (_method_tests if fields["starter"] else _stdin_tests)(fields)
     pairs = list(zip(checks, fields["shown"], strict=True))
     visible, hidden = (tuple(c for c, shown in pairs if shown is which) for which in (True, False))
-    return Problem(entry, visible, hidden, agrees, PRELUDE, LIMITS)
+    need("games", "Running programs at paper level", *PACKAGES)  # without it a right program would score 0
+    return Problem(entry, visible, hidden, agrees, PRELUDE, LIMITS, PACKAGES)
+
+
+def _fault(fields: Mapping[str, Any]) -> str | None:
+    """What of a problem an item lacks; None if it is all there."""
+    lacking = [k for k in ("question", "starter", "tests", "shown") if fields.get(k) is None]
+    if lacking:
+        return f"it lacks {', '.join(lacking)}"
+    if not all(isinstance(fields[k], str) for k in ("question", "starter")):
+        return "`question` and `starter` must be texts"
+    tests, shown = fields["tests"], fields["shown"]
+    if not isinstance(tests, list | tuple) or not tests or not all(map(_is_test, tests)):
+        return "`tests` must be a list of input and output texts, with one at least"
+    if not isinstance(shown, list | tuple) or len(shown) != len(tests) or not all(type(s) is bool for s in shown):
+        return "`shown` must say true or false for each of the tests"
+    return None
 
 
 def _stdin_tests(fields: Mapping[str, Any]) -> tuple[Entry, list[Check], Any]:

@@ -1,7 +1,8 @@
 """The names that are at hand for a program at paper level, as they are on LeetCode.
 
 The text runs once in the warm fork server. Star imports first, then modules under their own names, and Python's own
-names last: `math` would otherwise replace `pow`, with two arguments only.
+names last: `math` would otherwise replace `pow`, with two arguments only. numpy's library would reserve memory for each
+core of the machine, so that a program which imports it would pass its limit on a large one: it is told to use one.
 """
 
 from __future__ import annotations
@@ -37,5 +38,6 @@ class TreeNode:
         self.right = right
 
 
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 sys.setrecursionlimit(100_000)
 """

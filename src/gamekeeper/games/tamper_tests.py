@@ -49,6 +49,8 @@ class Problem:
     agrees: Callable[[CaseResult, Any], bool] = same_result
     prelude: str = ""
     limits: Limits = POCKET_LIMITS
+    packages: tuple[str, ...] = ()
+    """Installed packages that programs may import, beside the standard library."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +67,11 @@ class Results:
     def __init__(self) -> None:
         self._kept: OrderedDict[bytes, CaseResult] = OrderedDict()
 
-    def of(self, work: Sequence[tuple[Program, Case]], limits: Limits) -> list[CaseResult]:
+    def of(self, work: Sequence[tuple[Program, Case]], limits: Limits, packages: tuple[str, ...]) -> list[CaseResult]:
         """The result of each case, run if it is not known."""
-        keys = [_key(program, case, limits) for program, case in work]
+        keys = [_key(program, case, limits, packages) for program, case in work]
         new = {key: pair for key, pair in zip(keys, work, strict=True) if key not in self._kept}
-        ran = run_many([(program, [case]) for program, case in new.values()], limits)
+        ran = run_many([(program, [case]) for program, case in new.values()], limits, packages)
         found = {key: result for key, (result,) in zip(new, ran, strict=True)}
         out = [found[key] if key in found else self._kept[key] for key in keys]
         self._keep(found)
@@ -86,17 +88,17 @@ class Results:
 _results = Results()
 
 
-def _key(program: Program, case: Case, limits: Limits) -> bytes:
-    text = repr((program.source, program.entry, program.prelude, case, limits))
+def _key(program: Program, case: Case, limits: Limits, packages: tuple[str, ...]) -> bytes:
+    text = repr((program.source, program.entry, program.prelude, case, limits, packages))
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def outcomes(work: Sequence[tuple[Problem, str]]) -> list[Outcome | CouldNotLook]:
     """How each source does on its problem; CouldNotLook in its place where the sandbox failed."""
     out: dict[int, Outcome | CouldNotLook] = {}
-    for limits in dict.fromkeys(problem.limits for problem, _ in work):
-        group = [i for i, (problem, _) in enumerate(work) if problem.limits == limits]
-        results = iter(_results.of([pair for i in group for pair in _cases(*work[i])], limits))
+    for box in dict.fromkeys((problem.limits, problem.packages) for problem, _ in work):
+        group = [i for i, (problem, _) in enumerate(work) if (problem.limits, problem.packages) == box]
+        results = iter(_results.of([pair for i in group for pair in _cases(*work[i])], *box))
         for i in group:
             problem = work[i][0]
             out[i] = _outcome(problem, list(islice(results, len(problem.visible) + len(problem.hidden))))

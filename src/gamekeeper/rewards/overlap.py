@@ -47,11 +47,15 @@ _ENTITIES = (("&quot;", '"'), ("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"))
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """What a reply shares with an article. BLEU of equal texts may pass 1 by a rounding error, as sacrebleu's does."""
+    """What a reply shares with an article. BLEU of equal texts may pass 1 by a rounding error, as sacrebleu's does.
+
+    in_order: the share of the article's words that the reply has, in their order (the recall of ROUGE-L).
+    """
 
     rouge_1: float
     rouge_l: float
     bleu: float
+    in_order: float = 0.0
 
     @property
     def copy(self) -> float:
@@ -71,13 +75,16 @@ class Reference:
     def overlap(self, reply: str) -> Overlap:
         """All three measures, with the reply's words found once."""
         words = rouge_words(reply)
-        return Overlap(self._rouge_1(words), self._rouge_l(words), self.bleu(reply))
+        common = self._common(words)
+        rouge_l = _f1(common, len(words), len(self.words))
+        return Overlap(self._rouge_1(words), rouge_l, self.bleu(reply), common / max(len(self.words), 1))
 
     def rouge_1(self, reply: str) -> float:
         return self._rouge_1(rouge_words(reply))
 
     def rouge_l(self, reply: str) -> float:
-        return self._rouge_l(rouge_words(reply))
+        words = rouge_words(reply)
+        return _f1(self._common(words), len(words), len(self.words))
 
     def bleu(self, reply: str) -> float:
         """sacrebleu's sentence BLEU with effective order, scaled from percent to [0, 1]."""
@@ -92,9 +99,9 @@ class Reference:
     def _rouge_1(self, words: Sequence[str]) -> float:
         return _f1(_shared(Counter(words), self._counts), len(words), len(self.words))
 
-    def _rouge_l(self, words: Sequence[str]) -> float:
-        common = LCSseq.similarity(self._codes, list(map(self._code.__getitem__, words)))
-        return _f1(common, len(words), len(self.words))
+    def _common(self, words: Sequence[str]) -> int:
+        """The length of the longest common subsequence."""
+        return LCSseq.similarity(self._codes, list(map(self._code.__getitem__, words)))
 
     @cached_property
     def _counts(self) -> Counter[str]:

@@ -9,26 +9,27 @@ from __future__ import annotations
 import json
 import re
 
-_TAG = re.compile("</?think>", re.IGNORECASE | re.ASCII)
+_THINK = re.compile("<(/?)think(?:ing)?>", re.IGNORECASE | re.ASCII)
 _WORD = re.compile(r"[^\W_]+")
 _SENTENCE_END = re.compile(r"[.!?;:\n]+")
 
 
-def strip_think(text: str) -> str:
-    """The text without its `<think>...</think>` blocks.
+def without_thinking(text: str) -> str:
+    """The text without its thoughts: `<think>...</think>` blocks, or `<thinking>`, in any letter case.
 
-    A block ends at the first closing tag after its opening one; a block that is never closed takes the rest with it.
-    A closing tag without an opening one is plain text. Letter case does not matter, as in the reference.
+    A block ends at the first closing tag after its opening one. One that is never closed takes the rest with it, and a
+    closing tag without an opening one takes all before it: the chat template began those thoughts, in the prompt.
     """
-    kept, at, inside = [], 0, False
-    for tag in _TAG.finditer(text):
-        closes = tag[0][1] == "/"
-        if inside and closes:
-            at, inside = tag.end(), False
-        elif not inside and not closes:
-            kept.append(text[at : tag.start()])
+    kept: list[str] = []
+    start, inside = 0, False
+    for tag in _THINK.finditer(text):
+        if tag[1]:
+            kept = kept if inside else []
+            start, inside = tag.end(), False
+        elif not inside:
+            kept.append(text[start : tag.start()])
             inside = True
-    return "".join(kept if inside else [*kept, text[at:]])
+    return "".join(kept if inside else [*kept, text[start:]])
 
 
 def words(text: str) -> list[str]:

@@ -1,14 +1,15 @@
 """Where the tokens of a text begin and end: by a tokenizer's own file, or, where none is given, by a rough rule.
 
 The rough rule counts up to four letters, a digit, or any other mark as one token. For English it counts about twice
-what a large model's tokenizer does, so a text that is cut by it is never too long for such a model, only shorter than
-it had to be.
+what a large model's tokenizer does, so that a text cut by it is shorter than it had to be, and not too long. For
+scripts that such a tokenizer knows less well, Chinese say, it counts too few: there a text may still be too long.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -43,16 +44,36 @@ def spans_by(path: Path | str) -> Spans:
     return lambda text: tokenizer.encode(text, add_special_tokens=False).offsets
 
 
-def last_tokens(text: str, most: int, spans: Spans) -> tuple[str, int]:
-    """The end of a text, at most so many tokens of it, and how many tokens were left out before it.
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The end of a text, and what was left out before it.
+
+    dropped: how many tokens of the part that was looked at. unread: how many characters before that part.
+    """
+
+    text: str
+    dropped: int = 0
+    unread: int = 0
+
+    @property
+    def cut(self) -> bool:
+        return self.dropped > 0 or self.unread > 0
+
+
+def last_tokens(text: str, most: int, spans: Spans) -> Ending:
+    """The end of a text, at most so many tokens of it.
 
     Of a text of more than `MOST_CHARS` characters only that many, at its end, are looked at.
     """
-    text = text[-MOST_CHARS:]
+    unread = max(len(text) - MOST_CHARS, 0)
+    text = text[unread:]
     found = spans(text)
     dropped = max(len(found) - most, 0)
     if not dropped:
-        return text, 0
-    # Tokens that share a character (bytes of one letter) begin at one place: cut after it, not within.
-    start = found[dropped][0] if most else len(text)
-    return text[start:], dropped
+        return Ending(text, 0, unread)
+    # Tokens may share a character (the bytes of one letter): one that is in part left out is left out whole.
+    end = found[dropped - 1][1]
+    while dropped < len(found) and found[dropped][0] < end:
+        dropped += 1
+    start = found[dropped][0] if dropped < len(found) else len(text)
+    return Ending(text[start:], dropped, unread)

@@ -216,6 +216,7 @@ def _forget_all() -> None:
 os.register_at_fork(after_in_child=_forget_all)
 _shared = Sandbox()
 atexit.register(_shared.close)
+_others: dict[tuple[str, ...], Sandbox] = {}  # the same with packages at hand, by their names
 
 
 def require_isolation(level: str | None = None) -> str:
@@ -225,14 +226,29 @@ def require_isolation(level: str | None = None) -> str:
     """
     if level is not None:
         _shared.required = check_level(level)
+    for box in _others.values():
+        box.close()  # started below the level, perhaps
     reached = _shared.level()
     require(_shared.layers(), _shared.refused(), _shared.required or default_level())
     return reached
 
 
-def run_many(jobs: Sequence[Job], limits: Limits = DEFAULT_LIMITS) -> list[list[CaseResult]]:
-    """`Sandbox.run_many` on the process's own shared sandbox, started on first use."""
-    return _shared.run_many(jobs, limits)
+def _sandbox(packages: tuple[str, ...]) -> Sandbox:
+    """The process's own sandbox with these packages at hand; what is required of one is required of all."""
+    if not packages:
+        return _shared
+    if packages not in _others:
+        _others[packages] = Sandbox(packages=packages)
+        atexit.register(_others[packages].close)
+    _others[packages].required = _shared.required
+    return _others[packages]
+
+
+def run_many(
+    jobs: Sequence[Job], limits: Limits = DEFAULT_LIMITS, packages: tuple[str, ...] = ()
+) -> list[list[CaseResult]]:
+    """`Sandbox.run_many` on the process's own shared sandbox with these packages, started on first use."""
+    return _sandbox(packages).run_many(jobs, limits)
 
 
 def run_cases(program: Program, cases: Sequence[Case], limits: Limits = DEFAULT_LIMITS) -> list[CaseResult]:
