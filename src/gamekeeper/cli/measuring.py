@@ -16,7 +16,6 @@ import typer
 from gamekeeper.cli import console, judging, options, served
 from gamekeeper.cli.progress import Meter
 from gamekeeper.cli.unfinished import Unfinished
-from gamekeeper.endpoint import shown
 from gamekeeper.errors import CouldNotLook, UsageError
 
 if TYPE_CHECKING:
@@ -72,6 +71,8 @@ def evaluate(
       gamekeeper eval tamper --model script:honest --data test.parquet --limit 20
       gamekeeper eval tamper --model http://localhost:8000/v1 --out rows.jsonl
     """
+    from gamekeeper.endpoint import shown
+
     limit = rated.limit(server.is_one)
     game = played.open(name)
     config = how.config(played)
