@@ -58,19 +58,57 @@ def _quiet(_: Mapping[str, Any]) -> None:
 
 def train(session: Any, newest: Path | None) -> None:
     """Measure, train from the checkpoint if there is one, measure, and leave the model as a folder that anything can
-    load. Raises RunError if TRL ends before the last update: where its sampler finds no whole batch, it only warns."""
+    load. Raises RunError if TRL ends before the last update (where its sampler finds no whole batch, it only warns) or
+    after it."""
     if newest is None:
         session.measure(0)
     trainer, step = session.trainer, session.config.train.steps
-    trainer.train(resume_from_checkpoint=str(newest) if newest else None)
-    done, wanted = trainer.state.global_step, trainer.state.max_steps
+    wanted = trainer.args.max_steps
+    if newest is not None and _updates_of(newest) >= wanted:
+        load(trainer, newest)
+    else:
+        trainer.train(resume_from_checkpoint=str(newest) if newest else None)
+    _check_updates(trainer.state.global_step, wanted)
+    session.measure(step)
+    save_model(trainer, session.tokenizer, session.out / "checkpoints" / f"step-{step}")
+
+
+def _check_updates(done: int, wanted: int) -> None:
     if done < wanted:
         raise RunError(
             f"TRL ended after {done} of {wanted} updates: it found no whole batch. Change train.items_per_step, "
             "or the number of processes."
         )
-    session.measure(step)
-    save_model(trainer, session.tokenizer, session.out / "checkpoints" / f"step-{step}")
+    if done > wanted:
+        raise RunError(
+            f"This run's weights have {done} updates behind them, and its settings say {wanted}: they are not what it "
+            "was to train. Start it again with another --out."
+        )
+
+
+def load(trainer: Any, checkpoint: Path) -> None:
+    """The checkpoint's weights in the trainer, loaded by TRL's own way of resuming, and nothing trained.
+
+    To resume at the last update would not do: where the last pass over the data is a partial one, the trainer's loop
+    makes one update more before it looks how many there are to be.
+    """
+    from transformers import TrainerCallback
+
+    class Loaded(Exception):
+        pass
+
+    class Stop(TrainerCallback):
+        def on_train_begin(self, *_: Any, **__: Any) -> None:
+            raise Loaded
+
+    stop = Stop()
+    trainer.add_callback(stop)
+    try:
+        trainer.train(resume_from_checkpoint=str(checkpoint))
+    except Loaded:
+        return
+    finally:
+        trainer.remove_callback(stop)
 
 
 def save_model(trainer: Any, tokenizer: Any, target: Path) -> None:
