@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gamekeeper.adapters.trl.backend import TRAINER_FILES, newest_checkpoint, steps_of, train
-from gamekeeper.adapters.trl.settings import TrlRunConfig, build, lora_settings, sft_settings
+from gamekeeper.adapters.trl.settings import TrlRunConfig, build, lora_settings, processes, sft_settings
 from gamekeeper.adapters.trl.trainer import model_path, need_trl, open_tokenizer, starting
 from gamekeeper.errors import RunError, UsageError
 from gamekeeper.rewards.verdicts import Judge
@@ -83,7 +83,7 @@ def _trainer(config: TrlRunConfig, examples: list[dict[str, Any]], tokenizer: An
     import datasets
     from trl import SFTConfig, SFTTrainer
 
-    settings = sft_settings(config, len(examples), output)
+    settings = sft_settings(config, len(examples), output, processes(config.trl).num_processes)
     with starting(config.model):
         return SFTTrainer(
             model=model_path(config.model),

@@ -170,11 +170,6 @@ def _episode(played: Played, group: int) -> Episode:
 # From a config to a run directory
 
 
-def is_main() -> bool:
-    """Whether this process is the one that writes."""
-    return processes().is_main_process
-
-
 def settled(config: TrlRunConfig, out: Path, resume: bool) -> tuple[TrlRunConfig, BaseGame]:
     """The config with everything decided, and its game with this run's reply limits."""
     game = open_game(config.game)
@@ -201,9 +196,10 @@ def conducted(
 
     resume_at: the step to go on after, None for a new run. about: further keys of run.json.
     """
-    processes().wait_for_everyone()  # nobody starts to write while another still looks whether a run is there
+    together = processes(session.config.trl)
+    together.wait_for_everyone()  # nobody starts to write while another still looks whether a run is there
     out = session.out
-    if is_main():
+    if together.is_main_process:  # the one that writes
         session.writer = _open(session, resume_at, about)
         session.writer.listeners = tuple(listeners)
     before = float(load_run(out).info.get("wall_s") or 0.0) if session.writer else 0.0
@@ -234,7 +230,7 @@ def _open(session: Session, resume_at: int | None, about: Mapping[str, Any]) -> 
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     machine = {
         "device": device,
-        "processes": processes().num_processes,
+        "processes": processes(config.trl).num_processes,
         "threads": config.train.threads,
         "versions": {name: version(name) for name in LIBRARIES},
     }

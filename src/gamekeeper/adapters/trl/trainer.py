@@ -141,7 +141,7 @@ def grpo_trainer(config: TrlRunConfig, game: BaseGame, rows: Rows, tokenizer: An
     if config.trl.vllm:
         need_vllm()
     limits, plain = reply_limits(config.trl, game), is_plain(game)
-    shape = shape_of(config, 1 if plain else len(trained_turns(game)), processes().num_processes)
+    shape = shape_of(config, 1 if plain else len(trained_turns(game)), processes(config.trl).num_processes)
     seat = Seat(game, tokenizer, limits, config.seed, keep)
     settings = grpo_settings(config, shape, max(limits), output)
     how = (
