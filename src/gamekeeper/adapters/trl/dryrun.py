@@ -32,11 +32,14 @@ from gamekeeper.adapters.trl.trainer import (
     positions_of,
     run_data,
 )
+from gamekeeper.config import TrainConfig
 from gamekeeper.errors import GamekeeperError
 from gamekeeper.games.base import BaseGame
 from gamekeeper.types import Message, to_plain
 
 _SERVER_SECONDS = 5.0
+MANY = 10
+"""From how many times the pocket model's parameters on its settings are not a model's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ def dry_run(config: TrlRunConfig, game: BaseGame) -> list[Line]:
     """What was looked at, in order. What would stop the run is a line too, and ends its own part of the look."""
     need_trl()
     parts: list[tuple[str, Callable[[], Iterator[Line]]]] = [
-        ("model", lambda: _model(config)),
+        ("model", lambda: _model(config, game)),
         ("settings", lambda: _arguments(config, game)),
         ("data", lambda: _data(config, game)),
         ("lora", lambda: _lora(config)),
@@ -68,22 +71,43 @@ def _looked(what: str, look: Callable[[], Iterator[Line]]) -> Iterator[Line]:
         yield Line(what, str(error), wrong=True)
 
 
-def _model(config: TrlRunConfig) -> Iterator[Line]:
+def _model(config: TrlRunConfig, game: BaseGame) -> Iterator[Line]:
     about = open_model_config(config.model)
     yield Line(
         "model", f"{config.model}: {about.model_type}, {_size(about)} parameters, {positions_of(about)} positions"
     )
     tokenizer = open_tokenizer(config.model)
     yield from template_lines(tokenizer, config.trl.options.get("chat_template_kwargs") or {})
+    yield from _scale(config, about, game)
 
 
-def _size(about: Any) -> str:
-    """Parameters, counted on a model without memory."""
+def _scale(config: TrlRunConfig, about: Any, game: BaseGame) -> Iterator[Line]:
+    """What is left at a default that is made for the pocket model, though this one is many times its size."""
+    if _parameters(about) < MANY * _parameters(open_model_config("pocket")):
+        return
+    rate = config.train.learning_rate
+    if rate == TrainConfig().learning_rate:
+        found = f"{rate:g} is made for the pocket model. Give --preset paper, or --set train.learning_rate=1e-5"
+        yield Line("learning rate", found, wrong=not config.trl.lora)
+    if not config.trl.reply_tokens:
+        limits = ", ".join(map(str, game.reply_tokens))
+        found = f"{limits} tokens a reply are made for the pocket model. Give --preset paper, or trl.reply_tokens"
+        yield Line("reply limits", found, wrong=game.level == "paper")
+    if game.level == "pocket":
+        yield Line("level", "pocket items, which a large model finds easy; the paper's are had with --data")
+
+
+def _parameters(about: Any) -> int:
+    """Counted on a model without memory."""
     import torch
     from transformers import AutoModelForCausalLM
 
     with torch.device("meta"):
-        count = AutoModelForCausalLM.from_config(about).num_parameters()
+        return int(AutoModelForCausalLM.from_config(about).num_parameters())
+
+
+def _size(about: Any) -> str:
+    count = _parameters(about)
     return f"{count / 1e9:.2f} billion" if count >= 1e9 else f"{count / 1e6:.2f} million"
 
 
@@ -128,7 +152,7 @@ def _arguments(config: TrlRunConfig, game: BaseGame) -> Iterator[Line]:
 
 
 def _teacher(config: TrlRunConfig, game: BaseGame) -> Iterator[Line]:
-    examples = teacher_examples(Path(config.teacher or ""), game.name, config.trl.distil_rows, config.seed)
+    examples = teacher_examples(Path(config.teacher or ""), game, config.trl.distil_rows, config.seed)
     yield Line("teacher", f"{len(examples)} examples in {config.teacher}")
     yield Line("the run", f"{config.train.steps} updates of {config.train.items_per_step} examples")
 
