@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ def run(
     game.judge = judge
     tokenizer = open_tokenizer(config.model)
     rows = run_data(config, game, tokenizer)
+    config = replace(config, train=replace(config.train, steps=rows.steps))
     session = Session(config, game, out, tokenizer, progress or _quiet)
     updates = updates_a_step(config.train)
     attach(session, grpo_trainer(config, game, rows, tokenizer, session.keep, out / TRAINER_FILES), updates)

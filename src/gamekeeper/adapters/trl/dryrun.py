@@ -6,7 +6,7 @@ Nothing is trained and no weights are loaded; the tokenizer, the model's configu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -137,6 +137,9 @@ def arguments(config: TrlRunConfig, game: BaseGame) -> dict[str, Any]:
     precision, output = config.train.precision, Path("OUT") / "checkpoints" / "trainer"
     if config.teacher is not None:
         return {**device_settings(precision), **sft_settings(config, config.trl.distil_rows, output)}
+    if config.trl.passes:
+        steps = run_data(config, game, open_tokenizer(config.model)).steps
+        config = replace(config, train=replace(config.train, steps=steps))
     shape = shape_of(config, 1 if is_plain(game) else len(trained_turns(game)))
     return {**device_settings(precision), **grpo_settings(config, shape, max(reply_limits(config.trl, game)), output)}
 
@@ -172,7 +175,7 @@ def _data(config: TrlRunConfig, game: BaseGame) -> Iterator[Line]:
         "a step",
         f"{train.items_per_step} items x {train.group} episodes = {shape.rows} rows, {shape.rows_at_once} at once",
     )
-    yield Line("the run", f"{train.steps} steps, {train.steps * updates_a_step(train)} updates")
+    yield Line("the run", f"{rows.steps} steps, {rows.steps * updates_a_step(train)} updates")
     if game.judged and game.level == "paper" and game.judge is None:
         yield Line("judge", "none: replies cannot be scored. Give --judge URL --judge-model NAME.", wrong=True)
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from gamekeeper.adapters.presets import steps_over
 from gamekeeper.adapters.trl.settings import TrlRunConfig
 from gamekeeper.errors import DataError
 from gamekeeper.games.base import BaseGame
@@ -27,9 +28,10 @@ class Template(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The items of a whole run, step after step. left_out: items whose prompt was too long."""
+    """The items of a whole run, step after step. left_out: items whose prompt was too long; steps: of the run."""
 
     items: list[Item]
+    steps: int
     left_out: int = 0
     longest: int = 0
 
@@ -63,9 +65,10 @@ def run_rows(config: TrlRunConfig, game: BaseGame, tokenizer: Template, limit: i
         drawn = [i for s in steps for i in game.items("train", each, derive("items", config.seed, s))]
         return _fitting(game, tokenizer, drawn, limit, config, may_drop=False)
     known = _fitting(game, tokenizer, game.items("train", -1, config.seed), limit, config, may_drop=True)
-    wanted = config.train.steps * config.train.items_per_step
+    batch, passes = config.train.items_per_step, config.trl.passes
+    count = steps_over(len(known.items), batch, passes) if passes else config.train.steps
     order = _passes(len(known.items), config.seed)
-    return Rows([known.items[next(order)] for _ in range(wanted)], known.left_out, known.longest)
+    return replace(known, items=[known.items[next(order)] for _ in range(count * batch)], steps=count)
 
 
 def _passes(rows: int, seed: int) -> Iterator[int]:
@@ -90,7 +93,7 @@ def _fitting(
             f"{dropped} of {len(items)} prompts are longer than {limit} tokens (the longest has "
             f"{max(lengths, default=0)}). Raise trl.prompt_tokens, or take a model with more positions."
         )
-    return Rows(kept, dropped, max(length for length in lengths if length <= limit))
+    return Rows(kept, config.train.steps, dropped, max(length for length in lengths if length <= limit))
 
 
 def prompt_limit(config: TrlRunConfig, positions: int, longest_reply: int) -> int:

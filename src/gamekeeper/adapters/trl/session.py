@@ -177,6 +177,9 @@ def settled(config: TrlRunConfig, out: Path, resume: bool) -> tuple[TrlRunConfig
     vars(game)["reply_tokens"] = limits  # whoever plays this game, the evaluation too, keeps to the run's limits
     config = replace(config, trl=replace(config.trl, reply_tokens=limits))
     if resume:
+        if config.trl.passes:  # they have set the steps already
+            steps = load_run(out).info["config"]["train"]["steps"]
+            config = replace(config, train=replace(config.train, steps=steps))
         config = resumed(config, game, out)
     precision = config.train.precision
     if precision == "auto":

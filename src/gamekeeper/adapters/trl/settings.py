@@ -75,6 +75,8 @@ class TrlConfig:
     """Address of a server started by `trl vllm-serve`, which then samples the rollouts."""
     eval_rows: int = 64
     """Replies sampled at once when the policy is measured."""
+    passes: int = 0
+    """Passes over the items of a data file that fit, in place of train.steps, which they set; 0: train.steps."""
     distil_rows: int = 2048
     """Distillation: most episodes of the teacher, the latest first."""
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -84,7 +86,7 @@ class TrlConfig:
         for name, low in (("accumulate", 1), ("eval_rows", 1), ("distil_rows", 1)):
             if getattr(self, name) < low:
                 raise UsageError(f"trl.{name} must be at least {low}, got {getattr(self, name)}.")
-        for name in ("prompt_tokens", "lora", "lora_alpha"):
+        for name in ("prompt_tokens", "lora", "lora_alpha", "passes"):
             if getattr(self, name) < 0:
                 raise UsageError(f"trl.{name} must be 0 or more, got {getattr(self, name)}.")
         if any(n < 1 for n in self.reply_tokens):
