@@ -29,6 +29,7 @@ from gamekeeper.adapters.trl.trainer import (
     need_vllm,
     open_model_config,
     open_tokenizer,
+    parameters_of,
     positions_of,
     run_data,
 )
@@ -83,7 +84,7 @@ def _model(config: TrlRunConfig, game: BaseGame) -> Iterator[Line]:
 
 def _scale(config: TrlRunConfig, about: Any, game: BaseGame) -> Iterator[Line]:
     """What is left at a default that is made for the pocket model, though this one is many times its size."""
-    if _parameters(about) < MANY * _parameters(open_model_config("pocket")):
+    if parameters_of(about) < MANY * parameters_of(open_model_config("pocket")):
         return
     rate = config.train.learning_rate
     if rate == TrainConfig().learning_rate:
@@ -97,17 +98,8 @@ def _scale(config: TrlRunConfig, about: Any, game: BaseGame) -> Iterator[Line]:
         yield Line("level", "pocket items, which a large model finds easy; the paper's are had with --data")
 
 
-def _parameters(about: Any) -> int:
-    """Counted on a model without memory."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    with torch.device("meta"):
-        return int(AutoModelForCausalLM.from_config(about).num_parameters())
-
-
 def _size(about: Any) -> str:
-    count = _parameters(about)
+    count = parameters_of(about)
     return f"{count / 1e9:.2f} billion" if count >= 1e9 else f"{count / 1e6:.2f} million"
 
 

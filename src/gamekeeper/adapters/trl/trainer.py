@@ -86,7 +86,29 @@ def open_model_config(name: str) -> Any:
 
 
 def positions_of(model_config: Any) -> int:
-    return int(model_config.get_text_config().max_position_embeddings)
+    """Most tokens of a prompt and its reply. Raises DataError where the configuration does not say."""
+    found = getattr(model_config.get_text_config(), "max_position_embeddings", None)
+    if isinstance(found, bool) or not isinstance(found, int) or found < 1:
+        raise DataError(
+            f"The configuration of this model ({model_config.model_type}) does not say how many positions it has: "
+            f"max_position_embeddings is {found!r}. Add it to its config.json, or take another model."
+        )
+    return found
+
+
+def parameters_of(model_config: Any) -> int:
+    """How many parameters, counted on a model without memory. Raises DataError if it is none that replies."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    try:
+        with torch.device("meta"):
+            return int(AutoModelForCausalLM.from_config(model_config).num_parameters())
+    except Exception as error:  # a configuration's class may raise anything at values of another form
+        raise DataError(
+            f"transformers makes no language model of this configuration ({model_config.model_type}): "
+            f"{_first_line(error)} Take a model that continues text, such as Qwen/Qwen3-4B."
+        ) from error
 
 
 def _had(kind: Any, name: str, **options: Any) -> Any:
@@ -130,7 +152,9 @@ def starting(name: str) -> Iterator[None]:
 def run_data(config: TrlRunConfig, game: BaseGame, tokenizer: Any) -> Rows:
     """The items of all steps, whose prompts fit."""
     longest = max(reply_limits(config.trl, game))
-    limit = prompt_limit(config, positions_of(open_model_config(config.model)), longest)
+    about = open_model_config(config.model)
+    parameters_of(about)
+    limit = prompt_limit(config, positions_of(about), longest)
     return run_rows(config, game, tokenizer, limit)
 
 
