@@ -70,6 +70,8 @@ def opened(about: Mapping[str, Any]) -> BaseGame:
         if not judge_model:
             raise UsageError("-T judge=URL needs -T judge_model=NAME, the name of the model on that server.")
         game.judge = EndpointJudge(JudgeSettings(judge, judge_model), default_folder())
+    elif game.judged and game.level == "paper":
+        raise UsageError(f"{name!r} at paper level needs a judge: give -T judge=URL -T judge_model=NAME.")
     return game
 
 
