@@ -14,10 +14,11 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from fake_runs import write_run
+from gamekeeper.adapters.trl.distil import _trainer as made_trainer
 from gamekeeper.adapters.trl.distil import distil, teacher_examples
-from gamekeeper.adapters.trl.dryrun import Line, dry_run
+from gamekeeper.adapters.trl.dryrun import Line, arguments, dry_run
 from gamekeeper.adapters.trl.settings import TrlConfig, TrlRunConfig
-from gamekeeper.adapters.trl.trainer import model_path
+from gamekeeper.adapters.trl.trainer import model_path, open_tokenizer
 from gamekeeper.config import GameConfig, TrainConfig
 from gamekeeper.errors import RunError
 from gamekeeper.games.base import BaseGame
@@ -97,3 +98,15 @@ def test_a_dry_run_points_out_the_pocket_models_settings(tmp_path: Path) -> None
     assert not said(model, trl=TrlConfig(lora=4))["learning rate"].wrong
     settled = {"train": TrainConfig(learning_rate=1e-6), "trl": TrlConfig(reply_tokens=(64,))}
     assert not said(model, **settled)
+
+
+def test_what_the_chat_template_is_told_reaches_a_distillation(tmp_path: Path) -> None:
+    told = TrlConfig(options={"chat_template_kwargs": {"thinking": "off"}})
+    config = TrlRunConfig(GameConfig("summary"), TrainConfig(steps=1, items_per_step=2), teacher="T", trl=told)
+    tokenizer = open_tokenizer("pocket")
+    tokenizer.chat_template += "{% if thinking %}thinking {{ thinking }}{% endif %}"
+    asked, said = {"role": "user", "content": "How?"}, {"role": "assistant", "content": "So."}
+    trainer = made_trainer(config, [{"prompt": [asked], "completion": [said]}] * 2, tokenizer, tmp_path / "out")
+    texts = [tokenizer.decode(row["input_ids"]) for row in trainer.train_dataset]
+    assert all("thinking off" in text for text in texts)
+    assert "chat_template_kwargs" not in arguments(config, load_game("summary"))

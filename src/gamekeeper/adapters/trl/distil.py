@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gamekeeper.adapters.trl.backend import TRAINER_FILES, newest_checkpoint, steps_of, train
-from gamekeeper.adapters.trl.settings import TrlRunConfig, build, lora_settings, processes, sft_settings
+from gamekeeper.adapters.trl.settings import CHAT, TrlRunConfig, build, lora_settings, processes, sft_settings
 from gamekeeper.adapters.trl.trainer import model_path, need_trl, open_tokenizer, starting
 from gamekeeper.errors import RunError, UsageError
 from gamekeeper.games.base import BaseGame
@@ -102,6 +102,8 @@ def _trainer(config: TrlRunConfig, examples: list[dict[str, Any]], tokenizer: An
     import datasets
     from trl import SFTConfig, SFTTrainer
 
+    if told := config.trl.options.get(CHAT):
+        examples = [{**example, CHAT: dict(told)} for example in examples]
     settings = sft_settings(config, len(examples), output, processes(config.trl).num_processes)
     with starting(config.model):
         return SFTTrainer(

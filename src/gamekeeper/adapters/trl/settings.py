@@ -16,6 +16,7 @@ from gamekeeper.config import EvalConfig, GameConfig, TrainConfig
 from gamekeeper.errors import UnknownName, UsageError
 from gamekeeper.games.base import BaseGame
 
+CHAT = "chat_template_kwargs"
 WAIT_S = 24 * 3600
 """Seconds that processes wait for each other: the first one measures alone, which takes hours for a large model.
 NCCL's own limit is ten minutes."""
@@ -230,7 +231,8 @@ def sft_settings(config: TrlRunConfig, rows: int, output: Path, processes: int =
         "max_length": None,
         "num_train_epochs": -(-config.train.steps * config.train.items_per_step // max(rows, 1)),
     }
-    return made | dict(config.trl.options)
+    # SFTTrainer takes what the chat template is told from each example.
+    return made | {name: value for name, value in config.trl.options.items() if name != CHAT}
 
 
 def _common(config: TrlRunConfig, output: Path, updates: int) -> dict[str, Any]:
