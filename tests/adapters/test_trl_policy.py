@@ -70,3 +70,13 @@ def test_a_failure_gives_the_settings_back(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(ZeroDivisionError):
         policy.sample(PROMPTS, Decoding(4), ("t",))
     assert measured.generation_config is declared
+
+
+def test_a_prompt_that_leaves_no_room_for_its_reply_is_not_asked() -> None:
+    measured = model()
+    policy = TransformersPolicy(measured, open_tokenizer("pocket"))
+    long = chat("Answer only Yes or No.", "word " * 600)
+    first, second, third = policy.sample([PROMPTS[0], long, PROMPTS[1]], Decoding(16), ("t",))
+    assert (first.failed, third.failed) == (None, None)
+    assert "do not fit the model's 512 positions" in str(second.failed)
+    assert second.text == ""

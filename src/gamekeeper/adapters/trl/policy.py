@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig
 
-from gamekeeper.adapters.trl.rows import prompt_ids
+from gamekeeper.adapters.trl.rows import no_room, prompt_ids
 from gamekeeper.policy.base import Decoding, Sample
 from gamekeeper.seeds import derive
 from gamekeeper.types import Prompt
@@ -31,10 +31,15 @@ class TransformersPolicy:
         self.ends = end_ids(model, tokenizer)
 
     def sample(self, prompts: Sequence[Prompt], decoding: Decoding, seed: Sequence[Any]) -> list[Sample]:
-        """One reply for each prompt, `rows` at a time, prompts of like length together."""
+        """One reply for each prompt, `rows` at a time, prompts of like length together.
+
+        A prompt that leaves no room for its reply is not asked, and its sample says so.
+        """
         ids = [prompt_ids(self.tokenizer, p, self.chat) for p in prompts]
-        order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
-        found: dict[int, Sample] = {}
+        positions = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        reasons = [no_room(len(row), decoding.max_new_tokens, positions) for row in ids]
+        found = {i: Sample("", tuple(ids[i]), failed=why) for i, why in enumerate(reasons) if why is not None}
+        order = sorted((i for i in range(len(ids)) if i not in found), key=lambda i: len(ids[i]))
         with _measuring(self.model):
             for start in range(0, len(order), self.rows):
                 at = order[start : start + self.rows]

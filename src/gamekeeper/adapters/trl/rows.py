@@ -107,6 +107,17 @@ def prompt_limit(config: TrlRunConfig, positions: int, longest_reply: int) -> in
     return min(config.trl.prompt_tokens or room, room)
 
 
+def no_room(prompt: int, reply: int, positions: int | None) -> str | None:
+    """Why a prompt of so many tokens cannot be asked, or None if it can. A later turn's prompt holds the replies before
+    it, so that its length is not known when items are chosen."""
+    if positions is None or prompt + reply <= positions:
+        return None
+    return (
+        f"a prompt of {prompt} tokens and a reply of at most {reply} do not fit the model's {positions} positions; "
+        "lower trl.reply_tokens, or take another model"
+    )
+
+
 def to_dataset(game: BaseGame, items: Sequence[Item]) -> Any:
     """TRL's dataset: the prompt, and the item as JSON for the reward function.
 

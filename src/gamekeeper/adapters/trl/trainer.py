@@ -167,6 +167,7 @@ def grpo_trainer(config: TrlRunConfig, game: BaseGame, rows: Rows, tokenizer: An
     limits, plain = reply_limits(config.trl, game), is_plain(game)
     shape = shape_of(config, 1 if plain else len(trained_turns(game)), processes(config.trl).num_processes)
     seat = Seat(game, tokenizer, limits, config.seed, keep)
+    seat.positions = positions_of(open_model_config(config.model))
     settings = grpo_settings(config, shape, max(limits), output)
     how = (
         {"reward_funcs": seat.reward}
