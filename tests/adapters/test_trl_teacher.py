@@ -14,9 +14,10 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from fake_runs import write_run
+from gamekeeper.adapters.looking import Line
 from gamekeeper.adapters.trl.distil import _trainer as made_trainer
 from gamekeeper.adapters.trl.distil import distil, teacher_examples
-from gamekeeper.adapters.trl.dryrun import Line, arguments, dry_run
+from gamekeeper.adapters.trl.dryrun import arguments, dry_run
 from gamekeeper.adapters.trl.settings import TrlConfig, TrlRunConfig
 from gamekeeper.adapters.trl.trainer import model_path, open_tokenizer
 from gamekeeper.config import GameConfig, TrainConfig

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gamekeeper.adapters.trl.settings import TrlRunConfig, updates_a_step
-from gamekeeper.adapters.trl.trainer import grpo_trainer, need_trl, open_tokenizer, run_data
+from gamekeeper.adapters.trl.trainer import grpo_trainer, need_trl, open_tokenizer, run_data, seat_of
 from gamekeeper.errors import RunError, UsageError
 from gamekeeper.rewards.verdicts import Judge
 from gamekeeper.studies.record import Listener
@@ -46,7 +46,8 @@ def run(
     config = replace(config, train=replace(config.train, steps=rows.steps))
     session = Session(config, game, out, tokenizer, progress or _quiet)
     updates = updates_a_step(config.train)
-    attach(session, grpo_trainer(config, game, rows, tokenizer, session.keep, out / TRAINER_FILES), updates)
+    seat = seat_of(config, game, tokenizer, session.keep)
+    attach(session, grpo_trainer(config, seat, rows, out / TRAINER_FILES), updates)
     newest = newest_checkpoint(out) if resume else None
     at = steps_of(newest, updates) if newest else 0
 

@@ -5,12 +5,13 @@ Nothing is trained and no weights are loaded; the tokenizer, the model's configu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from gamekeeper.adapters.looking import Line, Look, looked
 from gamekeeper.adapters.trl.distil import teacher_examples
 from gamekeeper.adapters.trl.rows import is_plain, prompt_ids, trained_turns
 from gamekeeper.adapters.trl.settings import (
@@ -34,7 +35,6 @@ from gamekeeper.adapters.trl.trainer import (
     run_data,
 )
 from gamekeeper.config import TrainConfig
-from gamekeeper.errors import GamekeeperError
 from gamekeeper.games.base import BaseGame
 from gamekeeper.types import Message, to_plain
 
@@ -43,33 +43,17 @@ MANY = 10
 """From how many times the pocket model's parameters on its settings are not a model's own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One thing looked at. wrong: it would stop the run or spoil it."""
-
-    what: str
-    found: str
-    wrong: bool = False
-
-
 def dry_run(config: TrlRunConfig, game: BaseGame) -> list[Line]:
     """What was looked at, in order. What would stop the run is a line too, and ends its own part of the look."""
     need_trl()
-    parts: list[tuple[str, Callable[[], Iterator[Line]]]] = [
+    looks: list[Look] = [
         ("model", lambda: _model(config, game)),
         ("settings", lambda: _arguments(config, game)),
         ("data", lambda: _data(config, game)),
         ("lora", lambda: _lora(config)),
         ("vllm", lambda: _server(config.trl.vllm)),
     ]
-    return [line for what, look in parts for line in _looked(what, look)]
-
-
-def _looked(what: str, look: Callable[[], Iterator[Line]]) -> Iterator[Line]:
-    try:
-        yield from look()
-    except GamekeeperError as error:
-        yield Line(what, str(error), wrong=True)
+    return looked(looks)
 
 
 def _model(config: TrlRunConfig, game: BaseGame) -> Iterator[Line]:

@@ -58,13 +58,22 @@ def trained_turns(game: BaseGame) -> list[int]:
 
 
 def run_rows(config: TrlRunConfig, game: BaseGame, tokenizer: Template, limit: int) -> Rows:
-    """The items of all steps. limit: most tokens of a prompt."""
+    """The items of all steps. limit: most tokens of a prompt.
+
+    Raises DataError if no prompt is within it; at pocket level, where a step's items are drawn, if one is not.
+    """
+    options = dict(config.trl.options.get("chat_template_kwargs") or {})
+
+    def counted(items: Sequence[Item]) -> list[tuple[Item, int]]:
+        return [(item, len(prompt_ids(tokenizer, game.prompt(item) or (), options))) for item in items]
+
     if game.level == "pocket":
         steps = range(config.train.steps)
         each = config.train.items_per_step
         drawn = [i for s in steps for i in game.items("train", each, derive("items", config.seed, s))]
-        return _fitting(game, tokenizer, drawn, limit, config, may_drop=False)
-    known = _fitting(game, tokenizer, game.items("train", -1, config.seed), limit, config, may_drop=True)
+        return _fitting(counted(drawn), limit, config.train.steps, may_drop=False)
+    found = counted(game.items("train", -1, config.seed))
+    known = _fitting(found, limit, config.train.steps, may_drop=True)
     batch, passes = config.train.items_per_step, config.trl.passes
     count = steps_over(len(known.items), batch, passes) if passes else config.train.steps
     order = _passes(len(known.items), config.seed)
@@ -81,19 +90,17 @@ def _passes(rows: int, seed: int) -> Iterator[int]:
         number += 1
 
 
-def _fitting(
-    game: BaseGame, tokenizer: Template, items: Sequence[Item], limit: int, config: TrlRunConfig, *, may_drop: bool
-) -> Rows:
-    options = config.trl.options.get("chat_template_kwargs") or {}
-    lengths = [len(prompt_ids(tokenizer, game.prompt(item) or (), dict(options))) for item in items]
-    kept = [item for item, length in zip(items, lengths, strict=True) if length <= limit]
-    dropped = len(items) - len(kept)
+def _fitting(counted: Sequence[tuple[Item, int]], limit: int, steps: int, *, may_drop: bool) -> Rows:
+    """The items whose prompts, counted in tokens, are within the limit."""
+    kept = [(item, length) for item, length in counted if length <= limit]
+    dropped = len(counted) - len(kept)
     if not kept or (dropped and not may_drop):
+        longest = max((length for _, length in counted), default=0)
         raise DataError(
-            f"{dropped} of {len(items)} prompts are longer than {limit} tokens (the longest has "
-            f"{max(lengths, default=0)}). Raise trl.prompt_tokens, or take a model with more positions."
+            f"{dropped} of {len(counted)} prompts are longer than {limit} tokens (the longest has {longest}). Raise "
+            "trl.prompt_tokens, or take a model with more positions."
         )
-    return Rows(kept, config.train.steps, dropped, max(length for length in lengths if length <= limit))
+    return Rows([item for item, _ in kept], steps, dropped, max(length for _, length in kept))
 
 
 def prompt_limit(config: TrlRunConfig, positions: int, longest_reply: int) -> int:

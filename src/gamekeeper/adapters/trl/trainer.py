@@ -158,17 +158,22 @@ def run_data(config: TrlRunConfig, game: BaseGame, tokenizer: Any) -> Rows:
     return run_rows(config, game, tokenizer, limit)
 
 
-def grpo_trainer(config: TrlRunConfig, game: BaseGame, rows: Rows, tokenizer: Any, keep: Keep, output: Path) -> Any:
-    """TRL's GRPOTrainer, ready to train. keep: takes each batch of episodes (see `Seat`)."""
+def seat_of(config: TrlRunConfig, game: BaseGame, tokenizer: Any, keep: Keep) -> Seat:
+    """The game at TRL's side. keep: takes each batch of episodes."""
+    seat = Seat(game, tokenizer, reply_limits(config.trl, game), config.seed, keep)
+    seat.positions = positions_of(open_model_config(config.model))
+    return seat
+
+
+def grpo_trainer(config: TrlRunConfig, seat: Seat, rows: Rows, output: Path) -> Any:
+    """TRL's GRPOTrainer, ready to train the rows' items at this seat. output: where its own checkpoints go."""
     from trl import GRPOConfig, GRPOTrainer
 
     if config.trl.vllm:
         need_vllm()
-    limits, plain = reply_limits(config.trl, game), is_plain(game)
-    shape = shape_of(config, 1 if plain else len(trained_turns(game)), processes(config.trl).num_processes)
-    seat = Seat(game, tokenizer, limits, config.seed, keep)
-    seat.positions = positions_of(open_model_config(config.model))
-    settings = grpo_settings(config, shape, max(limits), output)
+    plain = is_plain(seat.game)
+    shape = shape_of(config, 1 if plain else len(trained_turns(seat.game)), processes(config.trl).num_processes)
+    settings = grpo_settings(config, shape, max(seat.limits), output)
     how = (
         {"reward_funcs": seat.reward}
         if plain
@@ -178,8 +183,8 @@ def grpo_trainer(config: TrlRunConfig, game: BaseGame, rows: Rows, tokenizer: An
         return GRPOTrainer(
             model=model_path(config.model),
             args=build(GRPOConfig, settings, config.train.precision),
-            train_dataset=to_dataset(game, rows.items),
-            processing_class=tokenizer,
+            train_dataset=to_dataset(seat.game, rows.items),
+            processing_class=seat.tokenizer,
             peft_config=lora_settings(config.trl),
             **how,
         )
