@@ -21,7 +21,7 @@ from gamekeeper.adapters.trl.dryrun import arguments, dry_run
 from gamekeeper.adapters.trl.settings import TrlConfig, TrlRunConfig
 from gamekeeper.adapters.trl.trainer import model_path, open_tokenizer
 from gamekeeper.config import GameConfig, TrainConfig
-from gamekeeper.errors import RunError
+from gamekeeper.errors import DataError, RunError
 from gamekeeper.games.base import BaseGame
 from gamekeeper.registry import load_game
 
@@ -111,3 +111,13 @@ def test_what_the_chat_template_is_told_reaches_a_distillation(tmp_path: Path) -
     texts = [tokenizer.decode(row["input_ids"]) for row in trainer.train_dataset]
     assert all("thinking off" in text for text in texts)
     assert "chat_template_kwargs" not in arguments(config, load_game("summary"))
+
+
+def test_a_student_without_room_for_its_replies_is_refused(tmp_path: Path) -> None:
+    run = taught(tmp_path / "run", "pocket", None)
+    long = TrlConfig(reply_tokens=(512, 4))
+    config = TrlRunConfig(GameConfig("selfgrade"), TrainConfig(steps=1), teacher=str(run), trl=long)
+    with pytest.raises(DataError, match="no room for a prompt"):
+        distil(config, tmp_path / "student")
+    assert not (tmp_path / "student").exists()
+    assert any(line.wrong and "no room" in line.found for line in dry_run(config, load_game("selfgrade")))

@@ -12,7 +12,7 @@ from typing import Any
 
 from gamekeeper.adapters.trl.backend import TRAINER_FILES, newest_checkpoint, steps_of, train
 from gamekeeper.adapters.trl.settings import CHAT, TrlRunConfig, build, lora_settings, processes, sft_settings
-from gamekeeper.adapters.trl.trainer import model_path, need_trl, open_tokenizer, starting
+from gamekeeper.adapters.trl.trainer import model_path, need_trl, open_tokenizer, prompt_room, starting
 from gamekeeper.errors import RunError, UsageError
 from gamekeeper.games.base import BaseGame
 from gamekeeper.rewards.verdicts import Judge
@@ -45,6 +45,7 @@ def distil(
     config, game = settled(config, out, resume)
     game.judge = judge
     tokenizer = open_tokenizer(config.model)
+    prompt_room(config, game)
     examples = teacher_examples(teacher, game, config.trl.distil_rows, config.seed)
     session = Session(config, game, out, tokenizer, progress or (lambda _: None))
     attach(session, _trainer(config, examples, tokenizer, out / TRAINER_FILES), 1)

@@ -32,6 +32,7 @@ from gamekeeper.adapters.trl.trainer import (
     open_tokenizer,
     parameters_of,
     positions_of,
+    prompt_room,
     run_data,
 )
 from gamekeeper.config import TrainConfig
@@ -131,6 +132,7 @@ def _arguments(config: TrlRunConfig, game: BaseGame) -> Iterator[Line]:
 
 
 def _teacher(config: TrlRunConfig, game: BaseGame) -> Iterator[Line]:
+    prompt_room(config, game)
     examples = teacher_examples(Path(config.teacher or ""), game, config.trl.distil_rows, config.seed)
     yield Line("teacher", f"{len(examples)} examples in {config.teacher}")
     yield Line("the run", f"{config.train.steps} updates of {config.train.items_per_step} examples")

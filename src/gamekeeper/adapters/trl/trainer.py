@@ -151,11 +151,14 @@ def starting(name: str) -> Iterator[None]:
 
 def run_data(config: TrlRunConfig, game: BaseGame, tokenizer: Any) -> Rows:
     """The items of all steps, whose prompts fit."""
-    longest = max(reply_limits(config.trl, game))
+    return run_rows(config, game, tokenizer, prompt_room(config, game))
+
+
+def prompt_room(config: TrlRunConfig, game: BaseGame) -> int:
+    """Most tokens of a prompt. Raises DataError if the model is none for a game, or has no room for its replies."""
     about = open_model_config(config.model)
     parameters_of(about)
-    limit = prompt_limit(config, positions_of(about), longest)
-    return run_rows(config, game, tokenizer, limit)
+    return prompt_limit(config, positions_of(about), max(reply_limits(config.trl, game)))
 
 
 def seat_of(config: TrlRunConfig, game: BaseGame, tokenizer: Any, keep: Keep) -> Seat:
