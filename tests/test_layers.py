@@ -59,6 +59,7 @@ ALLOWED: dict[str, set[str]] = {
     "adapters": FOUNDATIONS | {"games", "rewards"},
     "adapters.verl.check": FOUNDATIONS | {"adapters", "train"},  # compares verl's advantages with the native trainer's
     "adapters.trl": BELOW_STUDIES | {"adapters", "studies"},  # a backend: it writes what the runner writes
+    "adapters.verifiers": FOUNDATIONS | {"games", "rewards", "policy.endpoint", "adapters"},  # what a server withholds
     "adapters.inspect": FOUNDATIONS | RECORD | {"games", "rewards", "policy", "serving", "studies.stats", "adapters"},
     "cli": EVERYTHING,
     "__main__": {"cli"},

@@ -198,6 +198,8 @@ def test_a_judged_game_asks_its_judge(tmp_path: Path, monkeypatch: pytest.Monkey
             assert score.reward is not None
             assert score.to_json() == game.score(items[str(sample.id)], (sample.output.completion,)).to_json()
         assert server.seen
+    with pytest.raises(UsageError, match="'compliance' at paper level needs a judge: give -T judge=URL"):
+        TASKS["compliance"](data=given["data"], n=4)
     with pytest.raises(UsageError, match="needs -T judge_model"):
         TASKS["compliance"](**{**given, "judge_model": None})
 
@@ -311,6 +313,16 @@ def test_a_run_becomes_logs_that_inspect_reads(tmp_path: Path) -> None:
         for episode in episodes:  # the n-th of an item is its n-th epoch; Inspect reads samples in an order of its own
             seen[episode.item_id] += 1
             assert found[episode.item_id, seen[episode.item_id]].to_json() == episode.score.to_json()
+
+
+def test_a_log_names_the_model_of_its_run(tmp_path: Path) -> None:
+    write_run(tmp_path / "run", steps=2)
+    about = json.loads((tmp_path / "run/run.json").read_text())
+    about["config"]["model"] = "Qwen/Qwen3-4B"
+    (tmp_path / "run/run.json").write_text(json.dumps(about))
+    log = read_eval_log(str(write_logs(tmp_path / "run", tmp_path / "logs")[0]))
+    assert log.eval.model == "gamekeeper/Qwen/Qwen3-4B"
+    assert {s.output.model for s in log.samples or ()} == {"Qwen/Qwen3-4B"}
 
 
 def test_the_command_writes_them(tmp_path: Path) -> None:

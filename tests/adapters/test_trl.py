@@ -279,7 +279,7 @@ def test_a_student_learns_its_teachers_replies(plain: Run, tmp_path: Path) -> No
 
 def test_the_latest_episodes_are_learnt_first(plain: Run) -> None:
     latest = [e for e in plain.rollouts() if (e.step, e.phase) == (2, "train")]
-    examples = teacher_examples(plain.path, "summary", 16, 0)
+    examples = teacher_examples(plain.path, load_game("summary"), 16, 0)
     assert sorted(x["completion"][0]["content"] for x in examples) == sorted(e.replies[0] for e in latest)
 
 

@@ -178,6 +178,37 @@ def test_a_turn_that_did_not_happen_gets_no_gradient() -> None:
     assert seat.reward_of_rollouts(prompts, lambda name, value: None) == [1.0, 1.0]
 
 
+@pytest.mark.parametrize("logps", [False, True])
+def test_an_episode_whose_second_prompt_does_not_fit_is_unscored(logps: bool) -> None:
+    """What the second prompt holds is the first reply: its length is not known before."""
+    game, kept = load_game("selfgrade"), []
+    seat = seat_of(game, kept)
+    said = iter([r"\boxed{7}", "word " * 200])
+    prompts = [row["prompt"] for row in to_dataset(game, game.items("train", 1, 0)) for _ in range(4)]
+    trainer = Trainer(seat.tokenizer, lambda text: "Yes" if "Answer only" in text else next(said), logps)
+    seat.positions = 81
+    rows = seat.rollout(prompts, trainer)
+    assert [set(mask) for mask in rows["env_mask"]] == [{1}, {1}, {1}, {0}]
+    assert all(len(ids) <= 81 for ids in rows["prompt_ids"]), "it is not cut: it is not asked"
+    rewards = seat.reward_of_rollouts(prompts, lambda name, value: None)
+    assert rewards[2:] == [None, None]
+    assert rewards[0] is not None
+    whole, long = kept
+    assert whole.score.unscored is None
+    assert "do not fit the model's 81 positions" in long.score.unscored
+    assert len(long.replies) == 1
+
+
+def test_a_first_prompt_that_does_not_fit_after_all_fills_rows_without_gradient() -> None:
+    game, kept = load_game("selfgrade"), []
+    seat = seat_of(game, kept)
+    seat.positions = 10
+    prompts = [row["prompt"] for row in to_dataset(game, game.items("train", 1, 0)) for _ in range(2)]
+    rows = seat.rollout(prompts, Trainer(seat.tokenizer, lambda text: "Yes"))
+    assert [set(mask) for mask in rows["env_mask"]] == [{0}, {0}]
+    assert seat.reward_of_rollouts(prompts, lambda name, value: None) == [None, None]
+
+
 def test_the_limit_of_a_turn_is_put_back_after_a_failure() -> None:
     trainer = Trainer(open_tokenizer("pocket"), lambda text: 1 / 0)  # type: ignore[arg-type, return-value]
     with pytest.raises(ZeroDivisionError):

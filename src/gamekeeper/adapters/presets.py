@@ -56,7 +56,9 @@ def settings_of(
 ) -> dict[str, dict[str, Any]]:
     """A preset as settings of the rooms train, eval and trl.
 
-    With a data file the number of steps is that of the paper's passes over it; without one it stays the default.
+    With a data file the number of steps is that of the paper's passes over it: trl.passes, which counts the rows whose
+    prompts fit, once there is a tokenizer to count them; train.steps is what it is at most. Without one it stays the
+    default.
     given: what the call sets itself, which the number of steps rests on.
     """
     said = (given or {}).get("train", {})
@@ -75,15 +77,17 @@ def settings_of(
         "max_grad_norm": 1.0,
     }
     measured: dict[str, Any] = {"samples": 8, "temperature": 0.6, "top_p": 0.95, "top_k": sizes.top_k}
+    passes: dict[str, int] = {}
     if game.level == "paper":
         measured["items"] = ALL_ITEMS
         if "steps" not in said:
             batch = said.get("items_per_step", sizes.batch)
             train["steps"] = steps_over(len(game.items("train", -1, 0)), batch, sizes.passes)
+            passes = {"passes": sizes.passes}
     # The published runs leave AdamW as it comes.
     options = {"adam_beta2": 0.999, "weight_decay": 0.01}
     limits = {"prompt_tokens": sizes.prompt_tokens, "reply_tokens": list(sizes.reply_tokens)}
-    return {"train": train, "eval": measured, "trl": {**limits, "options": options}}
+    return {"train": train, "eval": measured, "trl": {**limits, **passes, "options": options}}
 
 
 def steps_over(rows: int, batch: int, passes: int) -> int:

@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 from gamekeeper.adapters.library import need
 from gamekeeper.errors import CouldNotLook, UsageError
 from gamekeeper.games.base import BaseGame
+from gamekeeper.policy.endpoint import FILTERED
 from gamekeeper.registry import load_game
 from gamekeeper.seeds import rng
 from gamekeeper.types import Item, Prompt, Score
@@ -155,7 +156,10 @@ class GameHarness(vf.Harness[GameHarnessConfig]):
                 answer = await client.post(f"{endpoint}/chat/completions", json={"model": ctx.model, "messages": asked})
                 if answer.status_code != 200:
                     return vf.ProgramResult(1, "", f"status {answer.status_code}: {answer.text[:500]}")
-                replies.append(answer.json()["choices"][0]["message"]["content"] or "")
+                choice = answer.json()["choices"][0]
+                if choice.get("finish_reason") == "content_filter":
+                    return vf.ProgramResult(1, "", FILTERED)
+                replies.append(choice["message"]["content"] or "")
         return vf.ProgramResult(0, "", "")
 
 

@@ -6,11 +6,13 @@ in the batch does not change it (beyond rounding). Tokens are handed over as the
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from gamekeeper.policy.base import Decoding
@@ -19,6 +21,7 @@ from gamekeeper.types import Prompt
 GATHER_S = 0.004
 MOST_AT_ONCE = 256
 MOST_WAITING = 4096
+_LOG = logging.getLogger("gamekeeper.serving")
 
 
 class Batchable(Protocol):
@@ -66,7 +69,9 @@ class Batcher:
         return int(self.policy.model.config.max_positions)
 
     def render(self, prompt: Prompt) -> tuple[int, ...]:
-        return tuple(self.policy.tokenizer.render(prompt))
+        """A prompt's tokens. A lone surrogate, which has no UTF-8, becomes a question mark."""
+        clean = tuple(replace(m, content=m.content.encode("utf-8", "replace").decode()) for m in prompt)
+        return tuple(self.policy.tokenizer.render(clean))
 
     def ask(self, replies: Sequence[Reply]) -> None:
         """Queues replies. Raises Full, and queues none, where there is no room."""
@@ -95,7 +100,7 @@ class Batcher:
                     self._sample(alike)
                 except Exception as error:  # noqa: BLE001 - the server goes on; who asked is told
                     for reply in alike:
-                        reply.fail(error)
+                        _tell_failure(reply, error)
 
     def _gathered(self) -> list[Reply] | None:
         """At least one reply, and what else comes within a moment; None at the end."""
@@ -130,8 +135,36 @@ class Batcher:
             return
 
 
+def pass_on(loop: asyncio.AbstractEventLoop, reply: Reply, call: Callable[..., object], *args: Any) -> None:
+    """Has a call made on the event loop of whoever asked. Where that loop is closed nobody listens any more: the reply
+    is unwanted."""
+    try:
+        loop.call_soon_threadsafe(call, *args)
+    except RuntimeError:
+        if not loop.is_closed():
+            raise
+        reply.unwanted = True
+
+
+def _tell_failure(reply: Reply, error: Exception) -> None:
+    """The thread outlives whatever happens to one who asked."""
+    reply.unwanted = True
+    try:
+        reply.fail(error)
+    except Exception:  # noqa: BLE001 - it is logged, and the thread goes on
+        _LOG.exception("nobody could be told that sampling failed: %s", error)
+
+
 def _heard(reply: Reply, token: int, logp: float, end: int) -> bool:
-    """Passes a token on; whether the reply is over."""
+    """Passes a token on; whether the reply is over. Where one cannot be passed on, the others of the batch go on."""
+    try:
+        return _passed(reply, token, logp, end)
+    except Exception as error:  # noqa: BLE001 - who asked is told
+        _tell_failure(reply, error)
+        return True
+
+
+def _passed(reply: Reply, token: int, logp: float, end: int) -> bool:
     reply.count += 1
     if token == end:
         reply.hear(None, logp, "stop")

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from gamekeeper.policy.base import Decoding
 from gamekeeper.seeds import derive
 from gamekeeper.serving.asked import Asked, Refused, asked_for
-from gamekeeper.serving.batches import Batchable, Batcher, Full, Reply, Telling
+from gamekeeper.serving.batches import Batchable, Batcher, Full, Reply, Telling, pass_on
 from gamekeeper.serving.responses import response_asked_for, response_json
 from gamekeeper.serving.running import running, web_server
 
@@ -91,10 +91,10 @@ class Conversation:
             if choice.ended is not None:
                 reply.unwanted = True
             if self.asked.stream or piece.ended is not None:
-                self._loop.call_soon_threadsafe(self._pieces.put_nowait, piece)
+                pass_on(self._loop, reply, self._pieces.put_nowait, piece)
 
         def fail(error: Exception) -> None:
-            self._loop.call_soon_threadsafe(self._pieces.put_nowait, Piece(choice.index, error=error))
+            pass_on(self._loop, reply, self._pieces.put_nowait, Piece(choice.index, error=error))
 
         reply = Reply(self.prompt, seed, limit, style, hear, fail)
         return reply

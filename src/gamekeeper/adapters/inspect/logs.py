@@ -63,7 +63,7 @@ def _plain(arm: str) -> str:
 def log_of(run: Run, record: Record, episodes: Iterable[Rollout]) -> EvalLog:
     """One evaluation (or training batch) as a log."""
     game, config = run.info["game"], run.info["config"]
-    samples = _samples(game["name"], episodes)
+    samples = _samples(game["name"], str(config["model"]), episodes)
     unscored = sum(s.scores is not None and s.scores[game["name"]].reason is not None for s in samples)
     return EvalLog(
         status="success",
@@ -126,17 +126,17 @@ def _metrics(record: Record) -> dict[str, EvalMetric]:
     return found
 
 
-def _samples(game: str, episodes: Iterable[Rollout]) -> list[EvalSample]:
+def _samples(game: str, model: str, episodes: Iterable[Rollout]) -> list[EvalSample]:
     """One for each episode; the n-th of an item is its n-th epoch."""
     seen: Counter[str] = Counter()
     made = []
     for episode in episodes:
         seen[episode.item_id] += 1
-        made.append(_sample(game, episode, seen[episode.item_id]))
+        made.append(_sample(game, model, episode, seen[episode.item_id]))
     return made
 
 
-def _sample(game: str, episode: Rollout, epoch: int) -> EvalSample:
+def _sample(game: str, model: str, episode: Rollout, epoch: int) -> EvalSample:
     said: list[Any] = []
     replies = [utf8(reply) for reply in episode.replies]
     for prompt, reply in zip(episode.prompts, replies, strict=False):
@@ -147,7 +147,7 @@ def _sample(game: str, episode: Rollout, epoch: int) -> EvalSample:
         input=messages(episode.prompts[0]) if episode.prompts else "",
         target="",
         messages=said,
-        output=ModelOutput.from_content("pocket", replies[-1]) if replies else ModelOutput(),
+        output=ModelOutput.from_content(model, replies[-1]) if replies else ModelOutput(),
         scores={game: to_inspect(episode.score, replies)},
         metadata={"group": episode.group, "replies": replies},
     )

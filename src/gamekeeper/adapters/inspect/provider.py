@@ -28,7 +28,7 @@ from gamekeeper.errors import UsageError
 from gamekeeper.policy.base import Decoding
 from gamekeeper.policy.pocket import PocketPolicy
 from gamekeeper.seeds import derive
-from gamekeeper.serving.batches import Batcher, Reply, Telling
+from gamekeeper.serving.batches import Batcher, Reply, Telling, pass_on
 from gamekeeper.types import Message
 
 
@@ -90,10 +90,10 @@ class PocketAPI(ModelAPI):
                 text = self.batcher.policy.tokenizer.decode([token])
                 entries.append(Logprob(token=text, logprob=logp, bytes=list(text.encode())))
             if last is not None:
-                loop.call_soon_threadsafe(_end, done, last)
+                pass_on(loop, reply, _end, done, last)
 
         def fail(error: Exception) -> None:
-            loop.call_soon_threadsafe(_end, done, error)
+            pass_on(loop, reply, _end, done, error)
 
         reply = Reply(prompt, self._seed(prompt, config.seed), limit, _style(config), hear, fail)
         self.batcher.ask([reply])

@@ -16,14 +16,23 @@ from typing import Any
 from anyio import CapacityLimiter, to_thread
 from inspect_ai import Task, task
 from inspect_ai.dataset import MemoryDataset, Sample
-from inspect_ai.model import ChatMessage, ChatMessageAssistant, ChatMessageSystem, ChatMessageUser, GenerateConfig
+from inspect_ai.model import (
+    ChatMessage,
+    ChatMessageAssistant,
+    ChatMessageSystem,
+    ChatMessageUser,
+    GenerateConfig,
+    ModelOutput,
+)
 from inspect_ai.model import get_model as the_model
 from inspect_ai.scorer import Metric, SampleScore, Scorer, Target, metric, scorer
 from inspect_ai.scorer import Score as InspectScore
 from inspect_ai.solver import Generate, Solver, TaskState, solver
+from inspect_ai.util import LimitExceededError
 
 from gamekeeper.errors import UsageError
 from gamekeeper.games.base import BaseGame
+from gamekeeper.policy.endpoint import FILTERED
 from gamekeeper.registry import game_names, load_game
 from gamekeeper.rewards.endpoint import EndpointJudge, JudgeSettings
 from gamekeeper.rewards.verdicts import default_folder
@@ -32,6 +41,8 @@ from gamekeeper.studies.stats import over_items
 from gamekeeper.types import Item, Prompt, Score
 
 _KINDS = {"system": ChatMessageSystem, "user": ChatMessageUser, "assistant": ChatMessageAssistant}
+UNHEARD = "unheard"
+"""Where a sample keeps why its episode has no reply, or not all of them."""
 # Games are pure, but a judge's or the sandbox's worker is one: scores are made one after another.
 _ONE = CapacityLimiter(1)
 
@@ -59,6 +70,8 @@ def opened(about: Mapping[str, Any]) -> BaseGame:
         if not judge_model:
             raise UsageError("-T judge=URL needs -T judge_model=NAME, the name of the model on that server.")
         game.judge = EndpointJudge(JudgeSettings(judge, judge_model), default_folder())
+    elif game.judged and game.level == "paper":
+        raise UsageError(f"{name!r} at paper level needs a judge: give -T judge=URL -T judge_model=NAME.")
     return game
 
 
@@ -80,18 +93,44 @@ def episodes(about: dict[str, Any], seed: int = 0) -> Solver:
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         item = Item.from_json(state.metadata["item"])
         item = game.realize(item, rng("inspect", game.name, seed, item.id, state.epoch))
-        model = the_model()
-        replies: list[str] = []
-        while (prompt := game.prompt(item, replies)) is not None:
-            asked = messages(prompt)
-            state.output = await model.generate(asked, config=_limits(game, model.api, len(replies)))
-            state.messages = [*asked, state.output.message] if not state.output.empty else asked
-            replies.append(state.output.completion)
-        state.store.set("replies", replies)
         state.store.set("item", item.to_json())
+        try:
+            await _played(game, item, state)
+        except LimitExceededError as limit:
+            state.store.set(UNHEARD, f"a limit of the evaluation ended the episode: {limit.message}")
+            raise
         return state
 
     return solve
+
+
+async def _played(game: BaseGame, item: Item, state: TaskState) -> None:
+    """Replies turn by turn, kept as they come: a limit may end the sample at any point. Where there is none, why."""
+    model = the_model()
+    replies: list[str] = []
+    while (prompt := game.prompt(item, replies)) is not None:
+        asked = messages(prompt)
+        state.output = await model.generate(asked, config=_limits(game, model.api, len(replies)))
+        if (why := unheard(state.output)) is not None:
+            state.store.set(UNHEARD, why)
+            state.messages = asked
+            return
+        replies.append(state.output.completion)
+        state.store.set("replies", list(replies))
+        state.messages = [*asked, state.output.message]
+
+
+def unheard(output: ModelOutput) -> str | None:
+    """Why this is no reply, or None if it is one. An empty text may well be one: the model said nothing."""
+    if output.error or output.empty:
+        return f"the model gave no reply: {output.error or 'no choices'}"
+    if output.stop_reason == "content_filter":
+        return FILTERED
+    # Inspect's providers put a server's refusal of a long prompt where the reply would be. A reply that the context
+    # cut off has tokens.
+    if output.stop_reason == "model_length" and not (output.usage and output.usage.output_tokens):
+        return "the prompt does not fit the model's context"
+    return None
 
 
 def _limits(game: BaseGame, api: Any, turn: int) -> GenerateConfig:
@@ -101,12 +140,13 @@ def _limits(game: BaseGame, api: Any, turn: int) -> GenerateConfig:
     return GenerateConfig(max_tokens=most) if getattr(api, "is_pocket", False) else GenerateConfig()
 
 
-def to_inspect(score: Score, replies: Sequence[str]) -> InspectScore:
-    """A game's score as Inspect's. What is not known is None; what could not be graded is unscored."""
+def to_inspect(score: Score, replies: Sequence[str], failed: str = "grader_failed") -> InspectScore:
+    """A game's score as Inspect's. What is not known is None; what could not be graded is unscored. failed: who failed
+    then, by Inspect's words for it."""
     kept = {"score": {**score.to_json(), "evidence": utf8(score.evidence)}}
     answer = replies[-1] if replies else None
     if score.unscored is not None:
-        return InspectScore.unscored(reason="grader_failed", answer=answer, explanation=score.unscored, metadata=kept)
+        return InspectScore.unscored(reason=failed, answer=answer, explanation=score.unscored, metadata=kept)
     exploited = None if score.exploited is None else float(score.exploited)
     value = {"reward": score.reward, "truth": score.truth, "exploited": exploited}
     return InspectScore(value=value, answer=answer, explanation=utf8(score.evidence), metadata=kept)
@@ -157,7 +197,11 @@ def measured(about: dict[str, Any]) -> Scorer:
     @scorer(metrics=[game_metrics(about)], name=game.name)
     def by_game() -> Scorer:
         async def score(state: TaskState, target: Target) -> InspectScore:
-            item, replies = Item.from_json(state.store.get("item")), state.store.get("replies")
+            kept, replies = state.store.get("item"), state.store.get("replies", [])
+            item = Item.from_json(kept or state.metadata["item"])
+            if kept is None or game.prompt(item, replies) is not None:
+                why = state.store.get(UNHEARD) or f"the sample was ended after {len(replies)} replies"
+                return to_inspect(Score.failed(why), replies, "no_response")
             found = await to_thread.run_sync(lambda: game.score(item, replies), limiter=_ONE)
             return to_inspect(found, replies)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gamekeeper.adapters.trl.settings import TrlRunConfig, updates_a_step
-from gamekeeper.adapters.trl.trainer import grpo_trainer, need_trl, open_tokenizer, run_data
+from gamekeeper.adapters.trl.trainer import grpo_trainer, need_trl, open_tokenizer, run_data, seat_of
 from gamekeeper.errors import RunError, UsageError
 from gamekeeper.rewards.verdicts import Judge
 from gamekeeper.studies.record import Listener
@@ -42,9 +43,11 @@ def run(
     game.judge = judge
     tokenizer = open_tokenizer(config.model)
     rows = run_data(config, game, tokenizer)
+    config = replace(config, train=replace(config.train, steps=rows.steps))
     session = Session(config, game, out, tokenizer, progress or _quiet)
     updates = updates_a_step(config.train)
-    attach(session, grpo_trainer(config, game, rows, tokenizer, session.keep, out / TRAINER_FILES), updates)
+    seat = seat_of(config, game, tokenizer, session.keep)
+    attach(session, grpo_trainer(config, seat, rows, out / TRAINER_FILES), updates)
     newest = newest_checkpoint(out) if resume else None
     at = steps_of(newest, updates) if newest else 0
 
@@ -58,19 +61,57 @@ def _quiet(_: Mapping[str, Any]) -> None:
 
 def train(session: Any, newest: Path | None) -> None:
     """Measure, train from the checkpoint if there is one, measure, and leave the model as a folder that anything can
-    load. Raises RunError if TRL ends before the last update: where its sampler finds no whole batch, it only warns."""
+    load. Raises RunError if TRL ends before the last update (where its sampler finds no whole batch, it only warns) or
+    after it."""
     if newest is None:
         session.measure(0)
     trainer, step = session.trainer, session.config.train.steps
-    trainer.train(resume_from_checkpoint=str(newest) if newest else None)
-    done, wanted = trainer.state.global_step, trainer.state.max_steps
+    wanted = trainer.args.max_steps
+    if newest is not None and _updates_of(newest) >= wanted:
+        load(trainer, newest)
+    else:
+        trainer.train(resume_from_checkpoint=str(newest) if newest else None)
+    _check_updates(trainer.state.global_step, wanted)
+    session.measure(step)
+    save_model(trainer, session.tokenizer, session.out / "checkpoints" / f"step-{step}")
+
+
+def _check_updates(done: int, wanted: int) -> None:
     if done < wanted:
         raise RunError(
             f"TRL ended after {done} of {wanted} updates: it found no whole batch. Change train.items_per_step, "
             "or the number of processes."
         )
-    session.measure(step)
-    save_model(trainer, session.tokenizer, session.out / "checkpoints" / f"step-{step}")
+    if done > wanted:
+        raise RunError(
+            f"This run's weights have {done} updates behind them, and its settings say {wanted}: they are not what it "
+            "was to train. Start it again with another --out."
+        )
+
+
+def load(trainer: Any, checkpoint: Path) -> None:
+    """The checkpoint's weights in the trainer, loaded by TRL's own way of resuming, and nothing trained.
+
+    To resume at the last update would not do: where the last pass over the data is a partial one, the trainer's loop
+    makes one update more before it looks how many there are to be.
+    """
+    from transformers import TrainerCallback
+
+    class Loaded(Exception):
+        pass
+
+    class Stop(TrainerCallback):
+        def on_train_begin(self, *_: Any, **__: Any) -> None:
+            raise Loaded
+
+    stop = Stop()
+    trainer.add_callback(stop)
+    try:
+        trainer.train(resume_from_checkpoint=str(checkpoint))
+    except Loaded:
+        return
+    finally:
+        trainer.remove_callback(stop)
 
 
 def save_model(trainer: Any, tokenizer: Any, target: Path) -> None:

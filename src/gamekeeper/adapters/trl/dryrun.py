@@ -5,12 +5,13 @@ Nothing is trained and no weights are loaded; the tokenizer, the model's configu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from gamekeeper.adapters.looking import Line, Look, looked
 from gamekeeper.adapters.trl.distil import teacher_examples
 from gamekeeper.adapters.trl.rows import is_plain, prompt_ids, trained_turns
 from gamekeeper.adapters.trl.settings import (
@@ -29,61 +30,61 @@ from gamekeeper.adapters.trl.trainer import (
     need_vllm,
     open_model_config,
     open_tokenizer,
+    parameters_of,
     positions_of,
+    prompt_room,
     run_data,
 )
-from gamekeeper.errors import GamekeeperError
+from gamekeeper.config import TrainConfig
 from gamekeeper.games.base import BaseGame
 from gamekeeper.types import Message, to_plain
 
 _SERVER_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One thing looked at. wrong: it would stop the run or spoil it."""
-
-    what: str
-    found: str
-    wrong: bool = False
+MANY = 10
+"""From how many times the pocket model's parameters on its settings are not a model's own."""
 
 
 def dry_run(config: TrlRunConfig, game: BaseGame) -> list[Line]:
     """What was looked at, in order. What would stop the run is a line too, and ends its own part of the look."""
     need_trl()
-    parts: list[tuple[str, Callable[[], Iterator[Line]]]] = [
-        ("model", lambda: _model(config)),
+    looks: list[Look] = [
+        ("model", lambda: _model(config, game)),
         ("settings", lambda: _arguments(config, game)),
         ("data", lambda: _data(config, game)),
         ("lora", lambda: _lora(config)),
         ("vllm", lambda: _server(config.trl.vllm)),
     ]
-    return [line for what, look in parts for line in _looked(what, look)]
+    return looked(looks)
 
 
-def _looked(what: str, look: Callable[[], Iterator[Line]]) -> Iterator[Line]:
-    try:
-        yield from look()
-    except GamekeeperError as error:
-        yield Line(what, str(error), wrong=True)
-
-
-def _model(config: TrlRunConfig) -> Iterator[Line]:
+def _model(config: TrlRunConfig, game: BaseGame) -> Iterator[Line]:
     about = open_model_config(config.model)
     yield Line(
         "model", f"{config.model}: {about.model_type}, {_size(about)} parameters, {positions_of(about)} positions"
     )
     tokenizer = open_tokenizer(config.model)
     yield from template_lines(tokenizer, config.trl.options.get("chat_template_kwargs") or {})
+    yield from _scale(config, about, game)
+
+
+def _scale(config: TrlRunConfig, about: Any, game: BaseGame) -> Iterator[Line]:
+    """What is left at a default that is made for the pocket model, though this one is many times its size."""
+    if parameters_of(about) < MANY * parameters_of(open_model_config("pocket")):
+        return
+    rate = config.train.learning_rate
+    if rate == TrainConfig().learning_rate:
+        found = f"{rate:g} is made for the pocket model. Give --preset paper, or --set train.learning_rate=1e-5"
+        yield Line("learning rate", found, wrong=not config.trl.lora)
+    if not config.trl.reply_tokens:
+        limits = ", ".join(map(str, game.reply_tokens))
+        found = f"{limits} tokens a reply are made for the pocket model. Give --preset paper, or trl.reply_tokens"
+        yield Line("reply limits", found, wrong=game.level == "paper")
+    if game.level == "pocket":
+        yield Line("level", "pocket items, which a large model finds easy; the paper's are had with --data")
 
 
 def _size(about: Any) -> str:
-    """Parameters, counted on a model without memory."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    with torch.device("meta"):
-        count = AutoModelForCausalLM.from_config(about).num_parameters()
+    count = parameters_of(about)
     return f"{count / 1e9:.2f} billion" if count >= 1e9 else f"{count / 1e6:.2f} million"
 
 
@@ -113,6 +114,9 @@ def arguments(config: TrlRunConfig, game: BaseGame) -> dict[str, Any]:
     precision, output = config.train.precision, Path("OUT") / "checkpoints" / "trainer"
     if config.teacher is not None:
         return {**device_settings(precision), **sft_settings(config, config.trl.distil_rows, output)}
+    if config.trl.passes:
+        steps = run_data(config, game, open_tokenizer(config.model)).steps
+        config = replace(config, train=replace(config.train, steps=steps))
     shape = shape_of(config, 1 if is_plain(game) else len(trained_turns(game)))
     return {**device_settings(precision), **grpo_settings(config, shape, max(reply_limits(config.trl, game)), output)}
 
@@ -128,7 +132,8 @@ def _arguments(config: TrlRunConfig, game: BaseGame) -> Iterator[Line]:
 
 
 def _teacher(config: TrlRunConfig, game: BaseGame) -> Iterator[Line]:
-    examples = teacher_examples(Path(config.teacher or ""), game.name, config.trl.distil_rows, config.seed)
+    prompt_room(config, game)
+    examples = teacher_examples(Path(config.teacher or ""), game, config.trl.distil_rows, config.seed)
     yield Line("teacher", f"{len(examples)} examples in {config.teacher}")
     yield Line("the run", f"{config.train.steps} updates of {config.train.items_per_step} examples")
 
@@ -148,7 +153,7 @@ def _data(config: TrlRunConfig, game: BaseGame) -> Iterator[Line]:
         "a step",
         f"{train.items_per_step} items x {train.group} episodes = {shape.rows} rows, {shape.rows_at_once} at once",
     )
-    yield Line("the run", f"{train.steps} steps, {train.steps * updates_a_step(train)} updates")
+    yield Line("the run", f"{rows.steps} steps, {rows.steps * updates_a_step(train)} updates")
     if game.judged and game.level == "paper" and game.judge is None:
         yield Line("judge", "none: replies cannot be scored. Give --judge URL --judge-model NAME.", wrong=True)
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gamekeeper.adapters.trl.rows import item_of, prompt_ids, trained_turns
+from gamekeeper.adapters.trl.rows import item_of, no_room, prompt_ids, trained_turns
 from gamekeeper.games.base import BaseGame
 from gamekeeper.seeds import rng
 from gamekeeper.types import Item, Prompt, Score
@@ -34,10 +34,11 @@ class Turn:
 
 @dataclass(slots=True)
 class Played:
-    """One episode on its way: turns, then the score."""
+    """One episode on its way: turns, then the score. stopped: why it ended before its time."""
 
     item: Item
     turns: list[Turn] = field(default_factory=list)
+    stopped: str | None = None
     score: Score = Score(None, None, None, unscored="not yet scored")  # noqa: RUF009 - frozen
 
     @property
@@ -51,6 +52,9 @@ Keep = Callable[[Sequence[Played], float, Callable[[str, float], None]], None]
 
 class Seat:
     """Where a game sits in TRL's trainer. One object holds what passes from a rollout to its reward."""
+
+    positions: int | None = None
+    """Of the model. An episode whose next prompt leaves no room for its reply ends there, unscored."""
 
     def __init__(self, game: BaseGame, tokenizer: Any, limits: Sequence[int], seed: int, keep: Keep) -> None:
         self.game, self.tokenizer, self.limits, self.seed, self.keep = game, tokenizer, limits, seed, keep
@@ -92,19 +96,24 @@ class Seat:
 
     def _take_turn(self, turn: int, trainer: Any) -> None:
         asked = [(p, self.game.prompt(p.item, p.replies)) for p in self._open]
-        going = [(p, prompt) for p, prompt in asked if prompt is not None]
+        told = trainer.chat_template_kwargs
+        known = [(p, q, prompt_ids(self.tokenizer, q, told)) for p, q in asked if q is not None and p.stopped is None]
+        for played, _, ids in known:
+            played.stopped = no_room(len(ids), self.limits[turn], self.positions)
+        going = [(p, prompt, ids) for p, prompt, ids in known if p.stopped is None]
         if not going:
             return
-        ids = [prompt_ids(self.tokenizer, prompt, trainer.chat_template_kwargs) for _, prompt in going]
-        made, logps = sample(trainer, ids, self.limits[turn])
+        made, logps = sample(trainer, [ids for _, _, ids in going], self.limits[turn])
         texts = self.tokenizer.batch_decode(made, skip_special_tokens=True)
-        for n, (played, prompt) in enumerate(going):
-            played.turns.append(Turn(prompt, ids[n], made[n], texts[n], logps[n] if logps else None))
+        for n, (played, prompt, ids) in enumerate(going):
+            played.turns.append(Turn(prompt, ids, made[n], texts[n], logps[n] if logps else None))
 
     def _rows(self, trainer: Any) -> dict[str, Any]:
         rows = [(p, turn) for p in self._open for turn in self.trained]
         # An episode that ended early still fills its rows; what stands in for a missing turn gets no gradient.
-        turns = [p.turns[min(turn, len(p.turns) - 1)] for p, turn in rows]
+        end = self.tokenizer.eos_token_id
+        nothing = Turn((), [end], [end], "", [0.0])
+        turns = [p.turns[min(turn, len(p.turns) - 1)] if p.turns else nothing for p, turn in rows]
         masks = [[int(turn < len(p.turns))] * len(t.reply_ids) for (p, turn), t in zip(rows, turns, strict=True)]
         return {
             "prompt_ids": [t.prompt_ids for t in turns],
@@ -122,9 +131,12 @@ class Seat:
 
     def _grade(self, played: list[Played], log_metric: Callable[[str, float], None]) -> None:
         started = time.perf_counter()
-        scores = self.game.score_many([(p.item, p.replies) for p in played])
-        for episode, score in zip(played, scores, strict=True):
+        whole = [p for p in played if p.stopped is None]
+        for episode, score in zip(whole, self.game.score_many([(p.item, p.replies) for p in whole]), strict=True):
             episode.score = score
+        for episode in played:
+            if episode.stopped is not None:
+                episode.score = Score.failed(episode.stopped)
         self.keep(played, time.perf_counter() - started, log_metric)
 
 

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from transformers import GenerationConfig
 
-from gamekeeper.adapters.trl.rows import prompt_ids
+from gamekeeper.adapters.trl.rows import no_room, prompt_ids
 from gamekeeper.policy.base import Decoding, Sample
 from gamekeeper.seeds import derive
 from gamekeeper.types import Prompt
@@ -20,8 +21,9 @@ from gamekeeper.types import Prompt
 class TransformersPolicy:
     """A `Policy` on a model and its tokenizer.
 
-    chat: keyword arguments of the chat template. Sampling leaves torch's random state as it found it, so that
-    measuring does not change training.
+    chat: keyword arguments of the chat template. The `Decoding` alone says how tokens are drawn: what the model's files
+    recommend besides (a penalty on repetition, say) is not applied, as it is not when TRL samples for training.
+    Sampling leaves torch's random state as it found it, so that measuring does not change training.
     """
 
     def __init__(self, model: Any, tokenizer: Any, rows: int = 64, chat: Mapping[str, Any] | None = None) -> None:
@@ -29,10 +31,15 @@ class TransformersPolicy:
         self.ends = end_ids(model, tokenizer)
 
     def sample(self, prompts: Sequence[Prompt], decoding: Decoding, seed: Sequence[Any]) -> list[Sample]:
-        """One reply for each prompt, `rows` at a time, prompts of like length together."""
+        """One reply for each prompt, `rows` at a time, prompts of like length together.
+
+        A prompt that leaves no room for its reply is not asked, and its sample says so.
+        """
         ids = [prompt_ids(self.tokenizer, p, self.chat) for p in prompts]
-        order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
-        found: dict[int, Sample] = {}
+        positions = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        reasons = [no_room(len(row), decoding.max_new_tokens, positions) for row in ids]
+        found = {i: Sample("", tuple(ids[i]), failed=why) for i, why in enumerate(reasons) if why is not None}
+        order = sorted((i for i in range(len(ids)) if i not in found), key=lambda i: len(ids[i]))
         with _measuring(self.model):
             for start in range(0, len(order), self.rows):
                 at = order[start : start + self.rows]
@@ -77,12 +84,20 @@ def end_ids(model: Any, tokenizer: Any) -> set[int]:
 
 @contextmanager
 def _measuring(model: Any) -> Iterator[None]:
-    """No gradients, no dropout, and the random state of before afterwards."""
+    """No gradients, no dropout, nothing of the model's own generation settings; afterwards these, and the random state,
+    as before."""
     training = model.training
     devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    # A model with adapters hands its settings to the one below; either would fill in what a call leaves open.
+    holders = [model, model.get_base_model()] if hasattr(model, "get_base_model") else [model]
+    declared = [holder.generation_config for holder in holders]
     model.eval()
     try:
+        for holder in holders:
+            holder.generation_config = GenerationConfig()
         with torch.no_grad(), torch.random.fork_rng(devices):
             yield
     finally:
+        for holder, own in zip(holders, declared, strict=True):
+            holder.generation_config = own
         model.train(training)

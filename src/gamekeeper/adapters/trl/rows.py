@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from gamekeeper.adapters.presets import steps_over
 from gamekeeper.adapters.trl.settings import TrlRunConfig
 from gamekeeper.errors import DataError
 from gamekeeper.games.base import BaseGame
@@ -27,9 +28,10 @@ class Template(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The items of a whole run, step after step. left_out: items whose prompt was too long."""
+    """The items of a whole run, step after step. left_out: items whose prompt was too long; steps: of the run."""
 
     items: list[Item]
+    steps: int
     left_out: int = 0
     longest: int = 0
 
@@ -56,16 +58,26 @@ def trained_turns(game: BaseGame) -> list[int]:
 
 
 def run_rows(config: TrlRunConfig, game: BaseGame, tokenizer: Template, limit: int) -> Rows:
-    """The items of all steps. limit: most tokens of a prompt."""
+    """The items of all steps. limit: most tokens of a prompt.
+
+    Raises DataError if no prompt is within it; at pocket level, where a step's items are drawn, if one is not.
+    """
+    options = dict(config.trl.options.get("chat_template_kwargs") or {})
+
+    def counted(items: Sequence[Item]) -> list[tuple[Item, int]]:
+        return [(item, len(prompt_ids(tokenizer, game.prompt(item) or (), options))) for item in items]
+
     if game.level == "pocket":
         steps = range(config.train.steps)
         each = config.train.items_per_step
         drawn = [i for s in steps for i in game.items("train", each, derive("items", config.seed, s))]
-        return _fitting(game, tokenizer, drawn, limit, config, may_drop=False)
-    known = _fitting(game, tokenizer, game.items("train", -1, config.seed), limit, config, may_drop=True)
-    wanted = config.train.steps * config.train.items_per_step
+        return _fitting(counted(drawn), limit, config.train.steps, may_drop=False)
+    found = counted(game.items("train", -1, config.seed))
+    known = _fitting(found, limit, config.train.steps, may_drop=True)
+    batch, passes = config.train.items_per_step, config.trl.passes
+    count = steps_over(len(known.items), batch, passes) if passes else config.train.steps
     order = _passes(len(known.items), config.seed)
-    return Rows([known.items[next(order)] for _ in range(wanted)], known.left_out, known.longest)
+    return replace(known, items=[known.items[next(order)] for _ in range(count * batch)], steps=count)
 
 
 def _passes(rows: int, seed: int) -> Iterator[int]:
@@ -78,19 +90,17 @@ def _passes(rows: int, seed: int) -> Iterator[int]:
         number += 1
 
 
-def _fitting(
-    game: BaseGame, tokenizer: Template, items: Sequence[Item], limit: int, config: TrlRunConfig, *, may_drop: bool
-) -> Rows:
-    options = config.trl.options.get("chat_template_kwargs") or {}
-    lengths = [len(prompt_ids(tokenizer, game.prompt(item) or (), dict(options))) for item in items]
-    kept = [item for item, length in zip(items, lengths, strict=True) if length <= limit]
-    dropped = len(items) - len(kept)
+def _fitting(counted: Sequence[tuple[Item, int]], limit: int, steps: int, *, may_drop: bool) -> Rows:
+    """The items whose prompts, counted in tokens, are within the limit."""
+    kept = [(item, length) for item, length in counted if length <= limit]
+    dropped = len(counted) - len(kept)
     if not kept or (dropped and not may_drop):
+        longest = max((length for _, length in counted), default=0)
         raise DataError(
-            f"{dropped} of {len(items)} prompts are longer than {limit} tokens (the longest has "
-            f"{max(lengths, default=0)}). Raise trl.prompt_tokens, or take a model with more positions."
+            f"{dropped} of {len(counted)} prompts are longer than {limit} tokens (the longest has {longest}). Raise "
+            "trl.prompt_tokens, or take a model with more positions."
         )
-    return Rows(kept, dropped, max(length for length in lengths if length <= limit))
+    return Rows([item for item, _ in kept], steps, dropped, max(length for _, length in kept))
 
 
 def prompt_limit(config: TrlRunConfig, positions: int, longest_reply: int) -> int:
@@ -102,6 +112,17 @@ def prompt_limit(config: TrlRunConfig, positions: int, longest_reply: int) -> in
             "Lower trl.reply_tokens, or take another model."
         )
     return min(config.trl.prompt_tokens or room, room)
+
+
+def no_room(prompt: int, reply: int, positions: int | None) -> str | None:
+    """Why a prompt of so many tokens cannot be asked, or None if it can. A later turn's prompt holds the replies before
+    it, so that its length is not known when items are chosen."""
+    if positions is None or prompt + reply <= positions:
+        return None
+    return (
+        f"a prompt of {prompt} tokens and a reply of at most {reply} do not fit the model's {positions} positions; "
+        "lower trl.reply_tokens, or take another model"
+    )
 
 
 def to_dataset(game: BaseGame, items: Sequence[Item]) -> Any:

@@ -170,11 +170,6 @@ def _episode(played: Played, group: int) -> Episode:
 # From a config to a run directory
 
 
-def is_main() -> bool:
-    """Whether this process is the one that writes."""
-    return processes().is_main_process
-
-
 def settled(config: TrlRunConfig, out: Path, resume: bool) -> tuple[TrlRunConfig, BaseGame]:
     """The config with everything decided, and its game with this run's reply limits."""
     game = open_game(config.game)
@@ -182,6 +177,9 @@ def settled(config: TrlRunConfig, out: Path, resume: bool) -> tuple[TrlRunConfig
     vars(game)["reply_tokens"] = limits  # whoever plays this game, the evaluation too, keeps to the run's limits
     config = replace(config, trl=replace(config.trl, reply_tokens=limits))
     if resume:
+        if config.trl.passes:  # they have set the steps already
+            steps = load_run(out).info["config"]["train"]["steps"]
+            config = replace(config, train=replace(config.train, steps=steps))
         config = resumed(config, game, out)
     precision = config.train.precision
     if precision == "auto":
@@ -201,9 +199,10 @@ def conducted(
 
     resume_at: the step to go on after, None for a new run. about: further keys of run.json.
     """
-    processes().wait_for_everyone()  # nobody starts to write while another still looks whether a run is there
+    together = processes(session.config.trl)
+    together.wait_for_everyone()  # nobody starts to write while another still looks whether a run is there
     out = session.out
-    if is_main():
+    if together.is_main_process:  # the one that writes
         session.writer = _open(session, resume_at, about)
         session.writer.listeners = tuple(listeners)
     before = float(load_run(out).info.get("wall_s") or 0.0) if session.writer else 0.0
@@ -234,7 +233,7 @@ def _open(session: Session, resume_at: int | None, about: Mapping[str, Any]) -> 
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     machine = {
         "device": device,
-        "processes": processes().num_processes,
+        "processes": processes(config.trl).num_processes,
         "threads": config.train.threads,
         "versions": {name: version(name) for name in LIBRARIES},
     }

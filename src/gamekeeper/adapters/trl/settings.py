@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,10 @@ from gamekeeper.config import EvalConfig, GameConfig, TrainConfig
 from gamekeeper.errors import UnknownName, UsageError
 from gamekeeper.games.base import BaseGame
 
+CHAT = "chat_template_kwargs"
+WAIT_S = 24 * 3600
+"""Seconds that processes wait for each other: the first one measures alone, which takes hours for a large model.
+NCCL's own limit is ten minutes."""
 _SCHEDULES = {"linear": "linear", "constant": "constant_with_warmup"}
 # Settings that the fields of TrainConfig and TrlConfig stand for, or on which the record of a run rests.
 _OURS = frozenset(
@@ -71,6 +76,8 @@ class TrlConfig:
     """Address of a server started by `trl vllm-serve`, which then samples the rollouts."""
     eval_rows: int = 64
     """Replies sampled at once when the policy is measured."""
+    passes: int = 0
+    """Passes over the items of a data file that fit, in place of train.steps, which they set; 0: train.steps."""
     distil_rows: int = 2048
     """Distillation: most episodes of the teacher, the latest first."""
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -80,13 +87,16 @@ class TrlConfig:
         for name, low in (("accumulate", 1), ("eval_rows", 1), ("distil_rows", 1)):
             if getattr(self, name) < low:
                 raise UsageError(f"trl.{name} must be at least {low}, got {getattr(self, name)}.")
-        for name in ("prompt_tokens", "lora", "lora_alpha"):
+        for name in ("prompt_tokens", "lora", "lora_alpha", "passes"):
             if getattr(self, name) < 0:
                 raise UsageError(f"trl.{name} must be 0 or more, got {getattr(self, name)}.")
         if any(n < 1 for n in self.reply_tokens):
             raise UsageError(f"trl.reply_tokens must be at least 1 each, got {list(self.reply_tokens)}.")
         if self.vllm and not self.vllm.startswith(("http://", "https://")):
             raise UsageError(f"trl.vllm must be an address such as http://host:8000, got {self.vllm!r}.")
+        wait = self.options.get("ddp_timeout", WAIT_S)
+        if isinstance(wait, bool) or not isinstance(wait, int) or wait < 1:
+            raise UsageError(f"trl.options: ddp_timeout must be a number of seconds from 1, got {wait!r}.")
         if taken := sorted(_OURS & set(self.options)):
             raise UsageError(
                 f"trl.options may not set {', '.join(taken)}: the settings of train and trl stand for it. "
@@ -200,14 +210,20 @@ def updates_a_step(train: TrainConfig) -> int:
     return train.minibatches * train.epochs
 
 
-def sft_settings(config: TrlRunConfig, rows: int, output: Path) -> dict[str, Any]:
-    """SFTConfig's arguments: an update a step, `items_per_step` conversations each."""
-    accumulate = config.trl.accumulate
-    if config.train.items_per_step % accumulate:
-        raise UsageError(f"train.items_per_step must be a multiple of trl.accumulate={accumulate}.")
+def sft_settings(config: TrlRunConfig, rows: int, output: Path, processes: int = 1) -> dict[str, Any]:
+    """SFTConfig's arguments: an update a step, `items_per_step` conversations each, shared by the processes.
+
+    Raises UsageError if they do not come out even.
+    """
+    accumulate, items = config.trl.accumulate, config.train.items_per_step
+    if items % (accumulate * processes):
+        raise UsageError(
+            f"{items} conversations an update do not divide into {processes} processes x trl.accumulate={accumulate} "
+            "parts. Change train.items_per_step."
+        )
     made = {
         **_common(config, output, 1),
-        "per_device_train_batch_size": config.train.items_per_step // accumulate,
+        "per_device_train_batch_size": items // (accumulate * processes),
         "gradient_accumulation_steps": accumulate,
         "max_steps": config.train.steps,
         "warmup_steps": config.train.warmup_steps,
@@ -215,7 +231,8 @@ def sft_settings(config: TrlRunConfig, rows: int, output: Path) -> dict[str, Any
         "max_length": None,
         "num_train_epochs": -(-config.train.steps * config.train.items_per_step // max(rows, 1)),
     }
-    return made | dict(config.trl.options)
+    # SFTTrainer takes what the chat template is told from each example.
+    return made | {name: value for name, value in config.trl.options.items() if name != CHAT}
 
 
 def _common(config: TrlRunConfig, output: Path, updates: int) -> dict[str, Any]:
@@ -235,6 +252,7 @@ def _common(config: TrlRunConfig, output: Path, updates: int) -> dict[str, Any]:
         "save_total_limit": train.keep_checkpoints,
         "report_to": "none",
         "disable_tqdm": True,
+        "ddp_timeout": WAIT_S,
     }
 
 
@@ -248,13 +266,18 @@ def device_settings(precision: str) -> dict[str, Any]:
     return {"bf16": precision != "fp32" and torch.cuda.is_bf16_supported()}
 
 
-def processes() -> Any:
-    """accelerate's state of the processes that run this together. It must be told of a CPU, as TRL tells it: several
-    processes would count as one each."""
+def processes(config: TrlConfig) -> Any:
+    """accelerate's state of the processes that run this together, made at the first call.
+
+    It must be told of a CPU, as TRL tells it: several processes would count as one each. And of how long they wait for
+    each other and by what means: the group of processes is made here, before TRL reads its own settings.
+    """
     import torch
     from accelerate import PartialState
 
-    return PartialState(cpu=not torch.cuda.is_available())
+    options = config.options
+    wait = timedelta(seconds=float(options.get("ddp_timeout", WAIT_S)))
+    return PartialState(cpu=not torch.cuda.is_available(), backend=options.get("ddp_backend"), timeout=wait)
 
 
 def build(kind: type, settings: Mapping[str, Any], precision: str) -> Any:

@@ -86,7 +86,29 @@ def open_model_config(name: str) -> Any:
 
 
 def positions_of(model_config: Any) -> int:
-    return int(model_config.get_text_config().max_position_embeddings)
+    """Most tokens of a prompt and its reply. Raises DataError where the configuration does not say."""
+    found = getattr(model_config.get_text_config(), "max_position_embeddings", None)
+    if isinstance(found, bool) or not isinstance(found, int) or found < 1:
+        raise DataError(
+            f"The configuration of this model ({model_config.model_type}) does not say how many positions it has: "
+            f"max_position_embeddings is {found!r}. Add it to its config.json, or take another model."
+        )
+    return found
+
+
+def parameters_of(model_config: Any) -> int:
+    """How many parameters, counted on a model without memory. Raises DataError if it is none that replies."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    try:
+        with torch.device("meta"):
+            return int(AutoModelForCausalLM.from_config(model_config).num_parameters())
+    except Exception as error:  # a configuration's class may raise anything at values of another form
+        raise DataError(
+            f"transformers makes no language model of this configuration ({model_config.model_type}): "
+            f"{_first_line(error)} Take a model that continues text, such as Qwen/Qwen3-4B."
+        ) from error
 
 
 def _had(kind: Any, name: str, **options: Any) -> Any:
@@ -129,21 +151,32 @@ def starting(name: str) -> Iterator[None]:
 
 def run_data(config: TrlRunConfig, game: BaseGame, tokenizer: Any) -> Rows:
     """The items of all steps, whose prompts fit."""
-    longest = max(reply_limits(config.trl, game))
-    limit = prompt_limit(config, positions_of(open_model_config(config.model)), longest)
-    return run_rows(config, game, tokenizer, limit)
+    return run_rows(config, game, tokenizer, prompt_room(config, game))
 
 
-def grpo_trainer(config: TrlRunConfig, game: BaseGame, rows: Rows, tokenizer: Any, keep: Keep, output: Path) -> Any:
-    """TRL's GRPOTrainer, ready to train. keep: takes each batch of episodes (see `Seat`)."""
+def prompt_room(config: TrlRunConfig, game: BaseGame) -> int:
+    """Most tokens of a prompt. Raises DataError if the model is none for a game, or has no room for its replies."""
+    about = open_model_config(config.model)
+    parameters_of(about)
+    return prompt_limit(config, positions_of(about), max(reply_limits(config.trl, game)))
+
+
+def seat_of(config: TrlRunConfig, game: BaseGame, tokenizer: Any, keep: Keep) -> Seat:
+    """The game at TRL's side. keep: takes each batch of episodes."""
+    seat = Seat(game, tokenizer, reply_limits(config.trl, game), config.seed, keep)
+    seat.positions = positions_of(open_model_config(config.model))
+    return seat
+
+
+def grpo_trainer(config: TrlRunConfig, seat: Seat, rows: Rows, output: Path) -> Any:
+    """TRL's GRPOTrainer, ready to train the rows' items at this seat. output: where its own checkpoints go."""
     from trl import GRPOConfig, GRPOTrainer
 
     if config.trl.vllm:
         need_vllm()
-    limits, plain = reply_limits(config.trl, game), is_plain(game)
-    shape = shape_of(config, 1 if plain else len(trained_turns(game)), processes().num_processes)
-    seat = Seat(game, tokenizer, limits, config.seed, keep)
-    settings = grpo_settings(config, shape, max(limits), output)
+    plain = is_plain(seat.game)
+    shape = shape_of(config, 1 if plain else len(trained_turns(seat.game)), processes(config.trl).num_processes)
+    settings = grpo_settings(config, shape, max(seat.limits), output)
     how = (
         {"reward_funcs": seat.reward}
         if plain
@@ -153,8 +186,8 @@ def grpo_trainer(config: TrlRunConfig, game: BaseGame, rows: Rows, tokenizer: An
         return GRPOTrainer(
             model=model_path(config.model),
             args=build(GRPOConfig, settings, config.train.precision),
-            train_dataset=to_dataset(game, rows.items),
-            processing_class=tokenizer,
+            train_dataset=to_dataset(seat.game, rows.items),
+            processing_class=seat.tokenizer,
             peft_config=lora_settings(config.trl),
             **how,
         )

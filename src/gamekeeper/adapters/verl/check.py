@@ -8,28 +8,19 @@ group are the native trainer's.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from gamekeeper.adapters.library import need
+from gamekeeper.adapters.looking import Line, Look, looked
 from gamekeeper.adapters.verl.export import AGENT, CONFIG, FILES
 from gamekeeper.adapters.verl.spec import FILE, read_spec
-from gamekeeper.errors import DataError, GamekeeperError
+from gamekeeper.errors import DataError
 from gamekeeper.types import Item
 
 TOLERANCE = 1e-9
 ADVANTAGE_GAP = 1e-3
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One thing looked at. wrong: it would stop the run or spoil it."""
-
-    what: str
-    found: str
-    wrong: bool = False
 
 
 def check(folder: Path, tokenizer: str | None = None) -> list[Line]:
@@ -47,26 +38,18 @@ def check(folder: Path, tokenizer: str | None = None) -> list[Line]:
         )
     need("verl", "Checking an export")
     folder = folder.resolve()
-    lines = list(_looked("configuration", lambda: _configuration(folder)))
+    # verl raises anything from AssertionError to what hydra makes up.
+    lines = looked([("configuration", lambda: _configuration(folder))], foreign=Exception)
     if lines[-1].wrong:
         return lines
     config = composed(folder)
-    parts: list[tuple[str, Callable[[], Iterator[Line]]]] = [
+    looks: list[Look] = [
         ("reward", lambda: _reward(folder, config)),
         ("rows", lambda: _rows(config, tokenizer)),
         ("agent loop", lambda: _loop(config)),
         ("advantages", _advantages),
     ]
-    return [*lines, *(line for what, look in parts for line in _looked(what, look))]
-
-
-def _looked(what: str, look: Callable[[], Iterator[Line]]) -> Iterator[Line]:
-    try:
-        yield from look()
-    except GamekeeperError as error:
-        yield Line(what, str(error), wrong=True)
-    except Exception as error:  # noqa: BLE001 - verl raises anything from AssertionError to what hydra makes up
-        yield Line(what, f"{type(error).__name__}: {error}", wrong=True)
+    return [*lines, *looked(looks, foreign=Exception)]
 
 
 def composed(folder: Path) -> Any:

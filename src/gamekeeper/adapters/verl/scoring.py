@@ -1,7 +1,8 @@
 """The reward function that verl's reward workers load from the folder's reward.py.
 
-verl knows no "unscored": an episode that cannot be graded raises here, and verl then drops its group, as for any
-failure of a rollout. It never becomes a 0.
+verl knows no "unscored": an episode that cannot be graded raises here, and verl goes on without it, as for any failure
+of a rollout. It never becomes a 0. Advantages are formed over what is left of its group; verl takes the reward itself,
+unscaled, where that is one episode, and stops where it is none in a whole step.
 """
 
 from __future__ import annotations
