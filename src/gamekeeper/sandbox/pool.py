@@ -21,7 +21,7 @@ from pathlib import Path
 
 from gamekeeper.errors import UsageError
 from gamekeeper.sandbox.forkserver import ForkServer, ServerLost, Work, ready
-from gamekeeper.sandbox.layers import LAYERS, check_level, default_level, level_of, require
+from gamekeeper.sandbox.layers import LAYERS, IsolationTooLow, check_level, default_level, level_of, require
 from gamekeeper.sandbox.records import Case, CaseResult, Limits, Program
 from gamekeeper.sandbox.wire import read_result
 
@@ -119,6 +119,7 @@ class Sandbox:
 
     def _first_server(self) -> ForkServer:
         with self._lock:
+            self._check_floor()
             self._grow(1)
             return self._servers[0]
 
@@ -135,6 +136,7 @@ class Sandbox:
 
     def _run(self, batch: _Batch) -> list[CaseResult]:
         try:
+            self._check_floor()
             while batch.left:
                 self._grow(min(self.workers, batch.left))
                 for server in list(self._servers):
@@ -178,11 +180,21 @@ class Sandbox:
             left = max(0.01, limits.wall_s + _GRACE_S - silent + 0.01)
             ready({**{s.of: select.POLLIN for s in busy}, **{s.to: select.POLLOUT for s in busy if s.outgoing}}, left)
 
+    def _check_floor(self) -> None:
+        """Before each call: what is required may have been raised since a server was started."""
+        for server in self._servers:
+            require(server.layers, server.refused, self.required or default_level())
+
     def _grow(self, count: int) -> None:
         while len(self._servers) < count:
+            level = self.required or default_level()  # a misspelt one is told before a server is started
             server = ForkServer(self.wanted, self.packages)
+            try:
+                require(server.layers, server.refused, level)
+            except IsolationTooLow:
+                server.kill()  # a server that is not in the list cannot be taken for one that was let in
+                raise
             self._servers.append(server)
-            require(server.layers, server.refused, self.required or default_level())
 
     def _drop_all(self) -> None:
         while self._servers:
