@@ -9,7 +9,7 @@ interpreter may lie where only root can look (/root), so the root must be built 
     /packages        packages that the caller allows, read-only
     /dev             null, zero, full, random, urandom; stdin, stdout, stderr, fd; shm is the working folder
     /proc            this namespace's processes only
-    /work            tmpfs of bounded size: holds the working folder, which is also /tmp
+    /work/case       tmpfs of bounded size: the working folder, which is also /tmp
 
 bubblewrap, nsjail and unshare(1) were considered: each is a program to install, and each starts one program, where a
 fork server inside must be set up in steps and keep its pipes.
@@ -23,12 +23,14 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from gamekeeper.sandbox import kernel, places
+    from gamekeeper.sandbox import folder, kernel, places
 else:
+    import folder
     import kernel
     import places
 
 WORK = "/work"
+CASE = f"{WORK}/{folder.CASE}"
 WORK_OPTIONS = "size=64m,nr_inodes=8k,mode=0700"
 OVERFLOW_ID = 65534
 _QUIET = kernel.NO_SUID | kernel.NO_DEV
@@ -87,7 +89,7 @@ def build(base: str, packages: list[str], owner: int) -> bool:
     os.chdir(base)
     kernel.pivot_root_here()
     kernel.restrict_mount("/", kernel.READ_ONLY | _QUIET_ATTR, below=False)
-    kernel.mount("tmpfs", WORK, "tmpfs", _QUIET | kernel.NO_EXEC, f"{WORK_OPTIONS},uid={owner},gid={owner}")
+    kernel.mount("tmpfs", CASE, "tmpfs", _QUIET | kernel.NO_EXEC, f"{WORK_OPTIONS},uid={owner},gid={owner}")
     return has_proc
 
 
@@ -112,7 +114,7 @@ def _bind(source: str, target: str) -> None:
 
 
 def _system_folders(base: str, owner: int) -> bool:
-    for name in ("dev", "proc", WORK[1:]):
+    for name in ("dev", "proc", WORK[1:], CASE[1:]):
         os.mkdir(f"{base}/{name}")
     for path in places.DEVICES:
         if os.path.exists(path):
@@ -121,8 +123,8 @@ def _system_folders(base: str, owner: int) -> bool:
     links = {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}
     for name, end in links.items():
         os.symlink(f"/proc/self/fd{end}", f"{base}/dev/{name}")
-    os.symlink(f"{WORK}/case", f"{base}/tmp")
-    os.symlink(f"{WORK}/case", f"{base}/dev/shm")
+    os.symlink(CASE, f"{base}/tmp")
+    os.symlink(CASE, f"{base}/dev/shm")
     return _mount_proc(f"{base}/proc")
 
 

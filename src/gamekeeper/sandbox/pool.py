@@ -1,8 +1,9 @@
 """The caller's side: a few fork servers, cases dealt out to them, results gathered and read with suspicion.
 
-A server that dies or falls silent is replaced. The case that it was at is tried once more in a fresh one; if that one
-goes down too, the case is to blame and its result is "killed". Where no server can be had at all, results say
-"isolation-failed" with the reason: the caller must not take that for the program's failure.
+A server that dies or falls silent is replaced. The case that it was at is tried once more, as the first one of a fresh
+server, where no other case can be at fault; if that goes down too, the case is to blame and its result is "killed". A
+server may also leave, which is nobody's fault. Where no server can be had at all, results say "isolation-failed" with
+the reason: the caller must not take that for the program's failure.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gamekeeper.errors import UsageError
-from gamekeeper.sandbox.forkserver import ForkServer, ServerLost, Work, ready
+from gamekeeper.sandbox import frame
+from gamekeeper.sandbox.forkserver import ForkServer, ServerLeft, ServerLost, Work, ready
 from gamekeeper.sandbox.layers import LAYERS, IsolationTooLow, check_level, default_level, level_of, require
 from gamekeeper.sandbox.records import Case, CaseResult, Limits, Program
 from gamekeeper.sandbox.wire import read_result
@@ -50,15 +52,19 @@ class _Batch:
     def left(self) -> int:
         return len(self.work) - len(self.results)
 
-    def take_back(self, waiting: deque[Work]) -> None:
+    def take_back(self, waiting: deque[Work], blame: bool) -> None:
         """Put the cases of a lost server back in front, unless the first has now brought down its second."""
-        if waiting:
+        if waiting and blame:
             at = waiting[0][0]
             self.downs[at] += 1
             if self.downs[at] >= _TRIES:
                 self.results[at] = CaseResult("killed", detail="it brought down the fork server, twice")
                 waiting.popleft()
         self.todo.extendleft(reversed(waiting))
+
+    def next_is_suspect(self) -> bool:
+        """Whether the next case was at hand when a server went down."""
+        return self.downs[self.todo[0][0]] > 0
 
     def in_order(self, missing: str = "") -> list[CaseResult]:
         return [self.results.get(i) or CaseResult("isolation-failed", detail=missing) for i in range(len(self.work))]
@@ -142,10 +148,10 @@ class Sandbox:
                 for server in list(self._servers):
                     try:
                         self._exchange(server, batch)
-                    except ServerLost:
+                    except ServerLost as lost:
                         self._servers.remove(server)
                         server.kill()
-                        batch.take_back(server.waiting)
+                        batch.take_back(server.waiting, blame=not isinstance(lost, ServerLeft))
                 self._await(batch.limits)
         except ServerLost as lost:
             self._drop_all()
@@ -158,6 +164,8 @@ class Sandbox:
 
     def _exchange(self, server: ForkServer, batch: _Batch) -> None:
         for answer in server.receive():
+            if answer.kind == frame.LEAVING:
+                raise ServerLeft(answer.note)
             if not server.waiting:
                 raise ServerLost("the fork server answered without a question")
             index, program, _ = server.waiting[0]
@@ -166,11 +174,19 @@ class Sandbox:
             except ValueError as error:
                 raise ServerLost(f"the fork server sent nonsense: {error}") from None
             server.waiting.popleft()
-        while batch.todo and len(server.waiting) < _AHEAD_CASES and len(server.outgoing) < _AHEAD_BYTES:
-            server.push(batch.todo.popleft(), batch.limits)
+        self._deal(server, batch)
         server.flush()
         if server.waiting and time.monotonic() - server.heard > batch.limits.wall_s + _GRACE_S:
             raise ServerLost("the fork server has stopped answering")
+
+    def _deal(self, server: ForkServer, batch: _Batch) -> None:
+        """Queue cases at a server as far as there is room."""
+        while batch.todo and len(server.waiting) < _AHEAD_CASES and len(server.outgoing) < _AHEAD_BYTES:
+            if batch.next_is_suspect() and not server.fresh:
+                if server.waiting:
+                    return
+                raise ServerLeft("a case that brought down its server needs a fresh one")
+            server.push(batch.todo.popleft(), batch.limits)
 
     def _await(self, limits: Limits) -> None:
         """Sleep until a server has news or takes more."""

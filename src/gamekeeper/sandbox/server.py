@@ -132,7 +132,10 @@ class Server:
             _receive(length)
             _send(frame.note(frame.NOT_STARTED, setup.trouble))
             return
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            self._leave(f"no process for the case: {error}", answer=frame.NOT_STARTED)
         if pid == 0:
             self._become_case(setup, plan, length)
         reason = self.end.watch(pid, setup, start)
@@ -140,13 +143,30 @@ class Server:
         status, cpu = self.end.reap(pid, reason is not None)
         begun = _begun()
         if begun is None:
-            # How much of the body has been read is not known: the answer goes out, and a new server has to come.
-            _send(frame.note(frame.NOT_STARTED, "the process of the case could not be set up"))
-            raise stage.Closed
+            self._leave("the process of the case could not be set up", answer=frame.NOT_STARTED)
+        trouble = self._clean()  # before the answer: what goes wrong in it is this case's doing and not the next one's
         self._answer(setup.output, reason, status, (cpu, ended - begun))
-        # Last, so that a folder that cannot be cleaned costs this server its life and not the case its result.
-        if self.folder.clean():
-            self.folder.enter()
+        if trouble:
+            self._leave(trouble)
+
+    def _leave(self, why: str, answer: int | None = None) -> NoReturn:
+        """End this server between two cases, and say so; after this answer, if there is none yet.
+
+        How much of the last body has been read may not be known; the rest of it must not be read here.
+        """
+        if answer is not None:
+            _send(frame.note(answer, why))
+        _send(frame.note(frame.LEAVING, why))
+        raise stage.Closed
+
+    def _clean(self) -> str:
+        """Make the folder ready for the next case; what is in the way of that."""
+        try:
+            if self.folder.clean():
+                self.folder.enter()
+        except OSError as error:
+            return f"the working folder cannot be cleaned: {error}"
+        return ""
 
     def _answer(self, most: int, reason: int | None, status: int, times: tuple[float, float]) -> None:
         out, err, claim = wrote = [os.lseek(fd, 0, os.SEEK_END) for fd in _OUTPUTS]
@@ -157,8 +177,11 @@ class Server:
         _send(frame.ANSWER.pack(kind, number, *times, out, err, claim, 0))
         for fd, size in zip(_OUTPUTS, sizes, strict=True):
             _copy(fd, size)
-        for fd in (0, *_OUTPUTS):  # new ones, also where nothing was written: a file's flags could be a message
-            _renew(fd)
+        try:
+            for fd in (0, *_OUTPUTS):  # new ones, also where nothing was written: a file's flags could be a message
+                _renew(fd)
+        except OSError as error:
+            self._leave(f"no files for the next case: {error}")
 
     def _become_case(self, setup: Setup, plan: limits.Plan, length: int) -> NoReturn:
         """In the new process: read the job, put every limit in place, say so, run the program."""

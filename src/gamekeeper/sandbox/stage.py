@@ -49,7 +49,7 @@ class Stage:
 
     @property
     def work(self) -> str:
-        """The folder that holds the working folder of cases."""
+        """The folder that holds the working folder of cases, and that they cannot write to if their user is another."""
         return enclosure.WORK if "mount-namespace" in self.held else f"{self.base}/work"
 
     def package_folder(self) -> str:
@@ -100,12 +100,15 @@ class Stage:
             enclosure.become_nobody(self.uid, own_user)
             self.held.append("other-user")
             return
-        os.chown(self.work, self.uid, self.uid)
+        case = f"{self.work}/{folder.CASE}"
+        os.mkdir(case, 0o700)
+        os.chown(case, self.uid, self.uid)
+        os.chmod(self.work, 0o755)
         os.chmod(self.base, 0o711)
         if kernel.leave_root(self.uid, os.__file__):
             self.held.append("other-user")
         else:
-            os.chown(self.work, 0, 0)
+            os.chown(case, 0, 0)
 
     # Layers of the process
 
@@ -123,6 +126,7 @@ class Stage:
         self.try_layer("hidden-server", kernel.hide_memory)
         self.try_layer("landlock", lambda: landlock.enter(self._rules()))
         self.try_layer("seccomp", self._filter)
+        self.folder.closed = "seccomp" in self.held and self._files_are_closed()
 
     def _rules(self) -> list[tuple[str, int]]:
         inside = "mount-namespace" in self.held
@@ -131,15 +135,18 @@ class Stage:
         rules += [(places.LIBRARY, landlock.NAMES), *((path, landlock.DEVICE) for path in places.DEVICES)]
         rules += [(places.PACKAGES if inside else path, landlock.READ) for path in self.packages]
         # Without a file system of bounded size of its own, a program writes nowhere.
-        rules.append((self.work, landlock.WRITE) if inside else (self.base, landlock.READ))
+        rules.append((enclosure.CASE, landlock.WRITE) if inside else (self.base, landlock.READ))
         return [*rules, ("/proc", landlock.READ)] if inside and "pid-namespace" in self.held else rules
 
     def _filter(self) -> None:
         machine = kernel.machine()
         if not syscalls.known(machine):
             raise OSError(f"no table of system calls for {machine}")
-        foreign = "landlock" in self.held and "mount-namespace" not in self.held
-        kernel.install_filter(syscalls.server_filter(machine, closed_files=foreign))
+        kernel.install_filter(syscalls.server_filter(machine, closed_files=self._files_are_closed()))
+
+    def _files_are_closed(self) -> bool:
+        """Whether foreign files have names here and Landlock lets nobody write to any."""
+        return "landlock" in self.held and "mount-namespace" not in self.held
 
 
 if TYPE_CHECKING:
