@@ -7,7 +7,7 @@ import pytest
 from gamekeeper.errors import UnknownName
 from gamekeeper.sandbox import Case, IsolationTooLow, Program, Sandbox, pool
 from gamekeeper.sandbox.layers import VARIABLE
-from sandboxing import LOWER, F, at_level, call
+from sandboxing import LOWER, QUICK, F, at_level, call, feed, started
 
 SAME = "def f(x): return x"
 
@@ -47,3 +47,37 @@ def test_a_misspelt_floor_stops_every_call(monkeypatch: pytest.MonkeyPatch) -> N
         for ask in (fresh.level, lambda: call(fresh, SAME, 1), lambda: call(fresh, SAME, 1)):
             with pytest.raises(UnknownName):
                 ask()
+
+
+@pytest.mark.parametrize("refused", [1, 1000])
+def test_a_process_that_the_system_refuses_is_no_verdict_on_a_program(
+    refused: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a user or a container has reached its number of processes."""
+    change = (
+        "import os\n"
+        "serve = server.Server.serve\n"
+        "def begin(self):\n"
+        "    fork, left = os.fork, [%d]\n"
+        "    def again():\n"
+        "        if left[0]:\n"
+        "            left[0] -= 1\n"
+        "            raise BlockingIOError(11, 'no more processes')\n"
+        "        return fork()\n"
+        "    os.fork = again\n"
+        "    serve(self)\n"
+        "server.Server.serve = begin\n"
+    )
+    monkeypatch.setattr("gamekeeper.sandbox.forkserver._START", started(change % refused))
+    with at_level("limits") as fresh:
+        results = fresh.run_cases(Program(SAME, F), [Case(args=(i,)) for i in range(3)], QUICK)
+    assert {r.status for r in results} == {"isolation-failed"}
+    assert "no more processes" in results[0].detail
+
+
+@pytest.mark.parametrize("prelude", ["raise SystemExit", "import sys; sys.exit(0)", "1 / 0"])
+def test_a_prelude_that_fails_is_no_verdict_on_a_program(prelude: str) -> None:
+    with Sandbox(workers=1) as fresh:
+        result = feed(fresh, "print(1)", prelude=prelude)
+        assert (result.status, result.detail[:19]) == ("isolation-failed", "the prelude failed:")
+        assert feed(fresh, "print(1)").stdout == "1\n"

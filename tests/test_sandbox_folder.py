@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from gamekeeper.sandbox import Case, Program, Sandbox, folder
-from sandboxing import QUICK, F, at_level, call
+from sandboxing import QUICK, F, at_level, call, started
 
 SPOIL = {
     "mode of the folder above": "os.chmod('..', 0)",
@@ -102,15 +102,6 @@ def test_a_folder_that_cannot_be_cleaned_is_held_against_nobody(monkeypatch: pyt
     with at_level("limits") as fresh:
         results = fresh.run_cases(Program("def f(x): return x", F), [Case(args=(i,)) for i in range(5)], QUICK)
     assert [r.value for r in results] == list(range(5))
-
-
-def started(change: str) -> str:
-    """The server's start with a change made after its modules are loaded."""
-    return (
-        "import sys; sys.path.insert(0, sys.argv.pop(1)); import server\n"
-        f"exec({change!r})\n"
-        "del sys.path[0]; server.main()"
-    )
 
 
 def test_what_a_case_left_is_not_charged_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:

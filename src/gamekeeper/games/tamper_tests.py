@@ -2,8 +2,8 @@
 
 In a batch of rollouts most programs are repeated, so equal (program, case) pairs are run once, and their results are
 kept for later batches: the same text always gets the same score, even if a program is not the same twice. What is
-kept is what the program computed; it is compared anew with each problem's expectations. Not kept is what says more about
-the machine than about the program: a case that was not run, or whose process was killed.
+kept is what the program computed; it is compared anew with each problem's expectations. Not kept is what may say more
+about the machine than about the program: a case that was not run, or whose process was killed.
 """
 
 from __future__ import annotations

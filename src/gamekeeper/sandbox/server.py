@@ -66,7 +66,7 @@ class Setup:
         space: dict[str, Any] = {"__name__": "prelude"}
         try:
             exec(compile(prelude, "<prelude>", "exec"), space)
-        except Exception as error:  # noqa: BLE001 - the caller's own code: it hears of it with each case
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the caller's own code: it hears of it with each case
             self.trouble = f"the prelude failed: {type(error).__name__}: {error}"
         return {k: v for k, v in space.items() if k not in ("__name__", "__builtins__")}
 
