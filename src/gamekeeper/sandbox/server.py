@@ -141,6 +141,8 @@ class Server:
         reason = self.end.watch(pid, setup, start)
         ended = time.monotonic()
         status, cpu = self.end.reap(pid, reason is not None)
+        if reason is None and ending.overdrawn(cpu, setup.cpu_s):
+            reason = frame.CPU_TIME
         begun = _begun()
         if begun is None:
             self._leave("the process of the case could not be set up", answer=frame.NOT_STARTED)

@@ -26,7 +26,7 @@ rename 82/- renameat 264/38 renameat2 316/276 mkdir 83/- mkdirat 258/34 rmdir 84
 unlinkat 263/35 symlink 88/- symlinkat 266/36
 mmap 9/222 mprotect 10/226 munmap 11/215 mremap 25/216 madvise 28/233 brk 12/214 msync 26/227 mincore 27/232
 membarrier 324/283
-rt_sigaction 13/134 rt_sigprocmask 14/135 rt_sigreturn 15/139 rt_sigpending 127/136 rt_sigtimedwait 128/137
+rt_sigprocmask 14/135 rt_sigreturn 15/139 rt_sigpending 127/136 rt_sigtimedwait 128/137
 rt_sigsuspend 130/133 sigaltstack 131/132 kill 62/129 tkill 200/130 tgkill 234/131 pause 34/- alarm 37/-
 setitimer 38/103 getitimer 36/102 timer_create 222/107 timer_settime 223/110 timer_gettime 224/108
 timer_getoverrun 225/109 timer_delete 226/111
@@ -47,7 +47,7 @@ getpeername 52/205 getsockopt 55/209 setsockopt 54/208
 """
 # Landlock does not know these: they stay open only where the files of others are out of sight.
 _MARKS = "chmod 90/- fchmod 91/52 fchmodat 268/53 utime 132/- utimes 235/- utimensat 280/88 futimesat 261/-"
-_SPECIAL = "ioctl 16/29 prctl 157/167 prlimit64 302/261 clone 56/220 clone3 435/435 fcntl 72/25"
+_SPECIAL = "ioctl 16/29 prctl 157/167 prlimit64 302/261 clone 56/220 clone3 435/435 fcntl 72/25 rt_sigaction 13/134"
 _PER_CASE = "kill 62/129 tgkill 234/131 prctl 157/167 clone 56/220"
 _PER_CASE_CLOSED = "tkill 200/130 pidfd_open 434/434 fork 57/- vfork 58/-"
 
@@ -55,6 +55,7 @@ _IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # of terminals: what
 _PRCTLS = (15, 16, 0x53564D41)  # names of threads and of memory
 _SETUP_PRCTLS = (1, 22)  # die with the parent, a further filter: what a case does before its program starts
 _FCNTLS = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1031, 1032, 1033, 1034)  # none that sends signals
+_CHILD_ENDED = 17  # to ignore it is to have one's children's CPU time forgotten
 _NEW_NAMESPACES, _THREAD = 0x7E020080, 0x00010000
 
 _ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -90,6 +91,7 @@ def server_filter(machine: str, closed_files: bool) -> bytes:
     code += _if_argument(special["prctl"], 0, _PRCTLS + _SETUP_PRCTLS, _PERMISSION)
     code += _if_argument(special["prlimit64"], 0, (0,), _PERMISSION)  # of itself only
     code += _block(special["clone"], [_argument(0), (_ANY_BIT, 0, 1, _NEW_NAMESPACES), _refuse(_PERMISSION)], _ALLOW)
+    code += _block(special["rt_sigaction"], _all_but_reading(_CHILD_ENDED), 0x00050000 | _PERMISSION)
     code += [(_EQUAL, 0, 1, special["clone3"]), _refuse(_NO_CALL)]  # its flags are out of reach: libraries use clone
     return _packed([*code, (_AT_LEAST, 0, 1, _NEWER), _refuse(_NO_CALL), _refuse(_PERMISSION)])
 
@@ -132,6 +134,15 @@ def _if_argument(number: int, index: int, allowed: tuple[int, ...], error: int) 
     for value in allowed:
         inside += [(_EQUAL, 0, 1, value), (_RETURN, 0, 0, _ALLOW)]
     return _block(number, inside, 0x00050000 | error)
+
+
+def _all_but_reading(signal: int) -> list[Instruction]:
+    """Let signals' handlers be set, but this one's only be asked for: with no pointer to a new one."""
+    at = _ARGS_AT + 8
+    return [
+        _argument(0), (_EQUAL, 1, 0, signal), (_RETURN, 0, 0, _ALLOW),
+        (_LOAD, 0, 0, at), (_EQUAL, 0, 3, 0), (_LOAD, 0, 0, at + 4), (_EQUAL, 0, 1, 0), (_RETURN, 0, 0, _ALLOW),
+    ]  # fmt: skip
 
 
 def _block(number: int, inside: list[Instruction], otherwise: int) -> list[Instruction]:

@@ -1,0 +1,65 @@
+"""What a case may use is what all its processes may use together, and what its claim may cost whoever reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from gamekeeper.sandbox import Limits, Sandbox
+from sandboxing import at_level, call
+
+SPEND = """
+import os, signal, time
+def spend(seconds):
+    while time.process_time() < seconds: pass
+    os._exit(0)
+"""
+WAYS = {
+    "one after the other": "for _ in range(x):\n        if os.fork() == 0: spend(0.1)\n        os.wait()",
+    "all at once": "for _ in range(x):\n        if os.fork() == 0: spend(0.1)\n    for _ in range(x): os.wait()",
+    "not waited for": "for _ in range(x):\n        if os.fork() == 0: spend(0.1)\n    time.sleep(0.2 * x)",
+    "fled": (
+        "for _ in range(x):\n        if os.fork() == 0:\n            os.setsid()\n"
+        "            if os.fork() == 0: spend(0.1)\n"
+        "            os._exit(0)\n        os.wait()\n    time.sleep(0.2 * x)"
+    ),
+}
+FORGOTTEN = (
+    "signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n    for _ in range(x):\n        pid = os.fork()\n"
+    "        if pid == 0: spend(0.1)\n        try: os.waitpid(pid, 0)\n        except OSError: pass"
+)
+SHORT = Limits(cpu_s=0.25, wall_s=20.0)
+
+
+@pytest.fixture(scope="module")
+def box() -> Iterator[Sandbox]:
+    with at_level("full") as sandbox:
+        yield sandbox
+
+
+def spending(way: str) -> str:
+    return f"{SPEND}def f(x):\n    {way}\n    return x"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_cpu_time_is_that_of_all_processes(box: Sandbox, way: str) -> None:
+    result = call(box, spending(WAYS[way]), 12, limits=SHORT)
+    assert (result.status, result.detail) == ("timeout", "CPU time")
+    assert result.cpu_s < 1.0  # stopped on the way, and not only judged at the end
+    assert call(box, spending(WAYS[way]), 1, limits=SHORT).value == 1
+
+
+@pytest.mark.parametrize("way", ["one after the other", "all at once"])
+def test_cpu_time_of_children_counts_at_the_lowest_level_too(way: str) -> None:
+    with at_level("limits") as fresh:
+        assert call(fresh, spending(WAYS[way]), 8, limits=SHORT).status == "timeout"
+        assert call(fresh, spending(WAYS[way]), 1, limits=SHORT).value == 1
+
+
+def test_children_cannot_be_forgotten_before_they_are_counted(box: Sandbox) -> None:
+    assert call(box, spending(FORGOTTEN), 4, limits=SHORT).status == "error"
+    ask = (
+        "import signal\ndef f(x):\n    signal.getsignal(signal.SIGCHLD); signal.signal(signal.SIGTERM, print); return x"
+    )
+    assert call(box, ask, 3).value == 3
