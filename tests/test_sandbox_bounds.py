@@ -63,3 +63,10 @@ def test_children_cannot_be_forgotten_before_they_are_counted(box: Sandbox) -> N
         "import signal\ndef f(x):\n    signal.getsignal(signal.SIGCHLD); signal.signal(signal.SIGTERM, print); return x"
     )
     assert call(box, ask, 3).value == 3
+
+
+@pytest.mark.parametrize("level", ["full", "filtered"])
+def test_memory_that_no_limit_counts_cannot_be_had(level: str) -> None:
+    source = "import os\ndef f(x):\n    try: os.memfd_create('m')\n    except PermissionError: return x"
+    with at_level(level) as fresh:
+        assert call(fresh, source, 3).value == 3

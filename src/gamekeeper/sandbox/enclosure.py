@@ -10,6 +10,7 @@ interpreter may lie where only root can look (/root), so the root must be built 
     /dev             null, zero, full, random, urandom; stdin, stdout, stderr, fd; shm is the working folder
     /proc            this namespace's processes only
     /work/case       tmpfs of bounded size: the working folder, which is also /tmp
+    (no name)        tmpfs for the files that hold input and outputs, for the server only
 
 bubblewrap, nsjail and unshare(1) were considered: each is a program to install, and each starts one program, where a
 fork server inside must be set up in steps and keep its pipes.
@@ -31,7 +32,7 @@ else:
 
 WORK = "/work"
 CASE = f"{WORK}/{folder.CASE}"
-WORK_OPTIONS = "size=64m,nr_inodes=8k,mode=0700"
+WORK_OPTIONS = "size=64m,nr_inodes=8k"
 OVERFLOW_ID = 65534
 _QUIET = kernel.NO_SUID | kernel.NO_DEV
 _QUIET_ATTR = kernel.NO_SUID_ATTR | kernel.NO_DEV_ATTR
@@ -70,10 +71,11 @@ def become_nobody(uid: int, with_user: bool) -> None:
         _map(uid, uid)
 
 
-def build(base: str, packages: list[str], owner: int) -> bool:
-    """Build the new root on the empty folder `base` and move into it; whether it has a /proc.
+def build(base: str, packages: list[str], owner: int) -> tuple[bool, int]:
+    """Build the new root on the empty folder `base` and move into it; whether it has a /proc, and a handle on a folder
+    for nameless files.
 
-    owner: the user id that will own the working folder.
+    owner: the user id that will own the working folder and the other.
     """
     kernel.unshare(kernel.NEW_MOUNT)
     kernel.mount(None, "/", None, kernel.RECURSIVE | kernel.PRIVATE)
@@ -89,8 +91,19 @@ def build(base: str, packages: list[str], owner: int) -> bool:
     os.chdir(base)
     kernel.pivot_root_here()
     kernel.restrict_mount("/", kernel.READ_ONLY | _QUIET_ATTR, below=False)
-    kernel.mount("tmpfs", CASE, "tmpfs", _QUIET | kernel.NO_EXEC, f"{WORK_OPTIONS},uid={owner},gid={owner}")
-    return has_proc
+    mine = f"mode=0700,uid={owner},gid={owner}"
+    files = _nameless(mine)
+    kernel.mount("tmpfs", CASE, "tmpfs", _QUIET | kernel.NO_EXEC, f"{WORK_OPTIONS},{mine}")
+    return has_proc, files
+
+
+def _nameless(options: str) -> int:
+    """A folder that no path leads to. With it the server needs no memfd_create, so that the filter can close that call:
+    many processes could hold much memory in such files, which no limit of the kernel's counts."""
+    kernel.mount("tmpfs", CASE, "tmpfs", _QUIET | kernel.NO_EXEC, options)
+    handle = os.open(CASE, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    kernel.detach(CASE)
+    return handle
 
 
 def _show(base: str, path: str) -> None:

@@ -213,10 +213,15 @@ def restrict_mount(path: str, flags: int, below: bool = True) -> None:
     _syscall("mount_setattr", _MOUNT_SETATTR, ctypes.c_int(_AT_FDCWD), where, how, attr, _word(len(attr)))
 
 
+def detach(path: str) -> None:
+    """Take a mount out of sight; it goes on for those that hold files of it."""
+    _called("umount", _library().umount2(os.fsencode(path), _DETACH))
+
+
 def pivot_root_here() -> None:
     """Make the working folder, which is a mount, the root; the old root is gone."""
     _syscall("pivot_root", _PIVOT_ROOT[machine()], b".", b".")
-    _called("umount", _library().umount2(b".", _DETACH))
+    detach(".")
     os.chdir("/")
 
 

@@ -33,8 +33,8 @@ WRITE = (_FIRST | _REFER | _TRUNCATE) & ~(_EXECUTE | _MAKE_CHAR | _MAKE_SOCK | _
 _OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
 
 
-def enter(rules: Iterable[tuple[str, int]]) -> None:
-    """Allow what the rules say, a path and rights on it and below, and nothing else, for good."""
+def enter(rules: Iterable[tuple[str | int, int]]) -> None:
+    """Allow what the rules say, a path or an open folder and rights on it and below, and nothing else, for good."""
     abi = kernel.landlock_abi()
     if not abi:
         raise OSError("this kernel has no Landlock, or it is switched off")
@@ -58,9 +58,10 @@ def _attr(abi: int, handled: int) -> bytes:
     return struct.pack(f"={len(fields)}Q", *fields)
 
 
-def _allow(ruleset: int, path: str, rights: int) -> None:
+def _allow(ruleset: int, path: str | int, rights: int) -> None:
     try:
-        fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        name, folder = (".", path) if isinstance(path, int) else (path, None)
+        fd = os.open(name, os.O_PATH | os.O_CLOEXEC, dir_fd=folder)
     except OSError:
         return  # not on this system
     try:

@@ -181,7 +181,7 @@ class Server:
             _copy(fd, size)
         try:
             for fd in (0, *_OUTPUTS):  # new ones, also where nothing was written: a file's flags could be a message
-                _renew(fd)
+                _renew(fd, self.ground.files)
         except OSError as error:
             self._leave(f"no files for the next case: {error}")
 
@@ -274,16 +274,18 @@ def _feed(text: str) -> None:
     os.lseek(0, 0, os.SEEK_SET)
 
 
-def _renew(fd: int) -> None:
+def _renew(fd: int, folder: int) -> None:
     """Put an empty file in a descriptor's place."""
-    file = _scratch()
+    file = _scratch(folder)
     if file != fd:
         os.dup2(file, fd)
         os.close(file)
 
 
-def _scratch() -> int:
-    """An anonymous file in memory, gone when the last process lets go of it."""
+def _scratch(folder: int) -> int:
+    """A nameless file in memory, gone when the last process lets go of it."""
+    if folder >= 0:
+        return os.open(".", os.O_TMPFILE | os.O_RDWR | os.O_EXCL, 0o600, dir_fd=folder)
     if hasattr(os, "memfd_create"):
         return os.memfd_create("case")
     import tempfile
@@ -292,7 +294,7 @@ def _scratch() -> int:
         return os.dup(file.fileno())
 
 
-def _arrange_files() -> None:
+def _arrange_files(folder: int) -> None:
     """Move the pipes away from 0 and 1, and put files of a case's kind in their place, so that the streams that a case
     inherits are ready made."""
     os.dup2(0, _READ)
@@ -302,7 +304,7 @@ def _arrange_files() -> None:
         os.close(fd)
     os.set_blocking(_STARTED_READ, False)
     for fd in (0, *_OUTPUTS):
-        _renew(fd)
+        _renew(fd, folder)
     sys.stdin = sys.__stdin__ = _stream(0, "r", "strict")  # type: ignore[misc]
     sys.stdout = sys.__stdout__ = _stream(1, "w", "strict")  # type: ignore[misc]
     sys.stderr = sys.__stderr__ = _stream(2, "w", "backslashreplace")  # type: ignore[misc]
@@ -329,4 +331,6 @@ def main() -> None:
     base, wanted, *packages = sys.argv[1:]
     sys.argv = [""]
     ground = stage.Stage(base, frozenset(wanted.split(",")), packages)
-    launch.launch(ground, _arrange_files, _serve, lambda text: _send(frame.note(frame.FAILED, text)))
+    launch.launch(
+        ground, lambda: _arrange_files(ground.files), _serve, lambda text: _send(frame.note(frame.FAILED, text))
+    )

@@ -22,6 +22,7 @@ else:
     import places
     import syscalls
 
+_FILES = 15  # where no file of a case will be put
 SPACES = ("user", "mount", "pid", "network", "ipc")
 
 
@@ -45,7 +46,7 @@ class Stage:
         if not self.root:
             self.refused["other-user"] = "this user namespace has no other" if os.geteuid() == 0 else "for root only"
         self.has_proc = True
-        self.size_file = self.children_file = -1
+        self.size_file = self.children_file = self.files = -1
 
     @property
     def work(self) -> str:
@@ -85,7 +86,10 @@ class Stage:
         """The part after the fork, which may be in a process namespace by now. Raises OSError where refused."""
         if "mount" in spaces:
             owner = self.uid or enclosure.OVERFLOW_ID
-            self.has_proc = enclosure.build(self.base, self.packages, owner)
+            self.has_proc, files = enclosure.build(self.base, self.packages, owner)
+            os.dup2(files, _FILES, inheritable=False)
+            os.close(files)
+            self.files = _FILES
         # Root has to become somebody else first, in a root of its own, and to tell the new namespace so through /proc.
         as_somebody_else = "other-user" in self.wanted and "mount" in spaces and self.has_proc
         own_user = "user" in spaces and (not self.root or as_somebody_else)
@@ -128,21 +132,26 @@ class Stage:
         self.try_layer("seccomp", self._filter)
         self.folder.closed = "seccomp" in self.held and self._files_are_closed()
 
-    def _rules(self) -> list[tuple[str, int]]:
+    def _rules(self) -> list[tuple[str | int, int]]:
         inside = "mount-namespace" in self.held
-        rules = [(path, landlock.READ) for path in places.readable() if path != places.LIBRARY]
+        rules: list[tuple[str | int, int]] = [
+            (path, landlock.READ) for path in places.readable() if path != places.LIBRARY
+        ]
         rules += [(path, landlock.READ) for path in places.entries(places.LIBRARY)]
         rules += [(places.LIBRARY, landlock.NAMES), *((path, landlock.DEVICE) for path in places.DEVICES)]
         rules += [(places.PACKAGES if inside else path, landlock.READ) for path in self.packages]
         # Without a file system of bounded size of its own, a program writes nowhere.
         rules.append((enclosure.CASE, landlock.WRITE) if inside else (self.base, landlock.READ))
+        if self.files >= 0:
+            rules.append((self.files, landlock.WRITE))
         return [*rules, ("/proc", landlock.READ)] if inside and "pid-namespace" in self.held else rules
 
     def _filter(self) -> None:
         machine = kernel.machine()
         if not syscalls.known(machine):
             raise OSError(f"no table of system calls for {machine}")
-        kernel.install_filter(syscalls.server_filter(machine, closed_files=self._files_are_closed()))
+        foreign, nameless = self._files_are_closed(), self.files >= 0
+        kernel.install_filter(syscalls.server_filter(machine, closed_files=foreign, closed_memory=nameless))
 
     def _files_are_closed(self) -> bool:
         """Whether foreign files have names here and Landlock lets nobody write to any."""

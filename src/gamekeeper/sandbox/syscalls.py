@@ -21,7 +21,7 @@ lstat 6/- newfstatat 262/79 statx 332/291 statfs 137/43 fstatfs 138/44 lseek 8/6
 fdatasync 75/83 ftruncate 77/46 getdents 78/- getdents64 217/61 getcwd 79/17 chdir 80/49 fchdir 81/50 access 21/-
 faccessat 269/48 faccessat2 439/439 readlink 89/- readlinkat 267/78 dup 32/23 dup2 33/- dup3 292/24 pipe 22/-
 pipe2 293/59 sendfile 40/71 splice 275/76 copy_file_range 326/285 fallocate 285/47 fadvise64 221/223
-memfd_create 319/279 umask 95/166
+umask 95/166
 rename 82/- renameat 264/38 renameat2 316/276 mkdir 83/- mkdirat 258/34 rmdir 84/- link 86/- linkat 265/37 unlink 87/-
 unlinkat 263/35 symlink 88/- symlinkat 266/36
 mmap 9/222 mprotect 10/226 munmap 11/215 mremap 25/216 madvise 28/233 brk 12/214 msync 26/227 mincore 27/232
@@ -46,10 +46,11 @@ socketpair 53/199 sendto 44/206 recvfrom 45/207 sendmsg 46/211 recvmsg 47/212 sh
 getpeername 52/205 getsockopt 55/209 setsockopt 54/208
 """
 # Landlock does not know these: they stay open only where the files of others are out of sight.
-_MARKS = "chmod 90/- fchmod 91/52 fchmodat 268/53 utime 132/- utimes 235/- utimensat 280/88 futimesat 261/-"
+_MARKS = " chmod 90/- fchmod 91/52 fchmodat 268/53 utime 132/- utimes 235/- utimensat 280/88 futimesat 261/-"
+_MEMORY = " memfd_create 319/279"
 _SPECIAL = "ioctl 16/29 prctl 157/167 prlimit64 302/261 clone 56/220 clone3 435/435 fcntl 72/25 rt_sigaction 13/134"
 _PER_CASE = "kill 62/129 tgkill 234/131 prctl 157/167 clone 56/220"
-_PER_CASE_CLOSED = "tkill 200/130 pidfd_open 434/434 fork 57/- vfork 58/-"
+_PER_CASE_CLOSED = f"tkill 200/130 pidfd_open 434/434 fork 57/- vfork 58/- {_MEMORY}"
 
 _IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # of terminals: what is it, how wide; else: how much, flags
 _PRCTLS = (15, 16, 0x53564D41)  # names of threads and of memory
@@ -80,11 +81,15 @@ def numbers(text: str, machine: str) -> dict[str, int]:
     return {name: int(number) for name, number in found.items() if number != "-"}
 
 
-def server_filter(machine: str, closed_files: bool) -> bytes:
-    """The program for the fork server and all its cases; `closed_files` if foreign files can be reached by path."""
+def server_filter(machine: str, closed_files: bool, closed_memory: bool = False) -> bytes:
+    """The program for the fork server and all its cases.
+
+    closed_files: foreign files can be reached by path. closed_memory: the server needs no anonymous files in memory.
+    """
     special = numbers(_SPECIAL, machine)
+    open_calls = _OPEN + ("" if closed_files else _MARKS) + ("" if closed_memory else _MEMORY)
     code = [*_head(machine), (_AT_LEAST, 0, 1, _X32), _refuse(_PERMISSION)]
-    for number in numbers(_OPEN + ("" if closed_files else _MARKS), machine).values():
+    for number in numbers(open_calls, machine).values():
         code += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ALLOW)]
     code += _if_argument(special["ioctl"], 1, _IOCTLS, _NO_TERMINAL)
     code += _if_argument(special["fcntl"], 1, _FCNTLS, _PERMISSION)
