@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+from pathlib import Path
+
 import pytest
 
 from gamekeeper.errors import UnknownName
@@ -81,3 +84,26 @@ def test_a_prelude_that_fails_is_no_verdict_on_a_program(prelude: str) -> None:
         result = feed(fresh, "print(1)", prelude=prelude)
         assert (result.status, result.detail[:19]) == ("isolation-failed", "the prelude failed:")
         assert feed(fresh, "print(1)").stdout == "1\n"
+
+
+@pytest.mark.parametrize("level", ["full", "filtered"])
+def test_no_datagram_reaches_a_unix_socket_of_the_machine(level: str, tmp_path: Path) -> None:
+    source = """
+        import socket
+        def f(path, kind):
+            mine, other = socket.socketpair(socket.AF_UNIX, kind)
+            try: mine.sendto(b'me', path)
+            except OSError: pass
+            mine.send(b'me')
+            return other.recv(9)[-2:]
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as mailbox, at_level(level) as fresh:
+        mailbox.bind(str(tmp_path / "mailbox"))
+        (tmp_path / "mailbox").chmod(0o777)
+        mailbox.setblocking(False)
+        for kind in (socket.SOCK_DGRAM, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, socket.SOCK_RAW):
+            assert call(fresh, source, str(tmp_path / "mailbox"), int(kind)).status == "error"
+            with pytest.raises(BlockingIOError):
+                mailbox.recv(9)
+        for kind in (socket.SOCK_STREAM, socket.SOCK_SEQPACKET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK):
+            assert call(fresh, source, str(tmp_path / "mailbox"), int(kind)).value == b"me"

@@ -42,13 +42,15 @@ sched_getparam 143/121 sched_getscheduler 145/120 sched_get_priority_max 146/125
 uname 63/160 sysinfo 99/179 getcpu 309/168 getrandom 318/278 set_tid_address 218/96 set_robust_list 273/99
 rseq 334/293 arch_prctl 158/- futex 202/98 futex_waitv 449/449 futex_wake 454/454 futex_wait 455/455
 futex_requeue 456/456 exit 60/93 exit_group 231/94 wait4 61/260 waitid 247/95 fork 57/- vfork 58/- pidfd_open 434/434
-socketpair 53/199 sendto 44/206 recvfrom 45/207 sendmsg 46/211 recvmsg 47/212 shutdown 48/210 getsockname 51/204
+sendto 44/206 recvfrom 45/207 sendmsg 46/211 recvmsg 47/212 shutdown 48/210 getsockname 51/204
 getpeername 52/205 getsockopt 55/209 setsockopt 54/208
 """
 # Landlock does not know these: they stay open only where the files of others are out of sight.
 _MARKS = " chmod 90/- fchmod 91/52 fchmodat 268/53 utime 132/- utimes 235/- utimensat 280/88 futimesat 261/-"
 _MEMORY = " memfd_create 319/279"
-_SPECIAL = "ioctl 16/29 prctl 157/167 prlimit64 302/261 clone 56/220 clone3 435/435 fcntl 72/25 rt_sigaction 13/134"
+_SPECIAL = """
+ioctl 16/29 prctl 157/167 prlimit64 302/261 clone 56/220 clone3 435/435 fcntl 72/25 rt_sigaction 13/134 socketpair 53/199
+"""
 _PER_CASE = "kill 62/129 tgkill 234/131 prctl 157/167 clone 56/220"
 _PER_CASE_CLOSED = f"tkill 200/130 pidfd_open 434/434 fork 57/- vfork 58/- {_MEMORY}"
 
@@ -56,6 +58,7 @@ _IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # of terminals: what
 _PRCTLS = (15, 16, 0x53564D41)  # names of threads and of memory
 _SETUP_PRCTLS = (1, 22)  # die with the parent, a further filter: what a case does before its program starts
 _FCNTLS = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1031, 1032, 1033, 1034)  # none that sends signals
+_STREAM, _PACKETS = 1, 5  # connected for good: a pair for datagrams could send to any Unix socket that has a path
 _CHILD_ENDED = 17  # to ignore it is to have one's children's CPU time forgotten
 _NEW_NAMESPACES, _THREAD = 0x7E020080, 0x00010000
 
@@ -65,7 +68,7 @@ _X32 = 0x40000000
 _NEWER = 424  # numbers from here on are the same everywhere, and libraries try such calls and expect "no such call"
 _PERMISSION, _NO_TERMINAL, _NO_CALL = 1, 25, 38
 
-_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN, _KEEP_BITS = 0x20, 0x15, 0x35, 0x45, 0x06, 0x54
 _ALLOW, _KILL = 0x7FFF0000, 0x80000000
 _NUMBER_AT, _ARCH_AT, _ARGS_AT = 0, 4, 16
 
@@ -96,6 +99,7 @@ def server_filter(machine: str, closed_files: bool, closed_memory: bool = False)
     code += _if_argument(special["prctl"], 0, _PRCTLS + _SETUP_PRCTLS, _PERMISSION)
     code += _if_argument(special["prlimit64"], 0, (0,), _PERMISSION)  # of itself only
     code += _block(special["clone"], [_argument(0), (_ANY_BIT, 0, 1, _NEW_NAMESPACES), _refuse(_PERMISSION)], _ALLOW)
+    code += _block(special["socketpair"], _local_pair(), 0x00050000 | _PERMISSION)
     code += _block(special["rt_sigaction"], _all_but_reading(_CHILD_ENDED), 0x00050000 | _PERMISSION)
     code += [(_EQUAL, 0, 1, special["clone3"]), _refuse(_NO_CALL)]  # its flags are out of reach: libraries use clone
     return _packed([*code, (_AT_LEAST, 0, 1, _NEWER), _refuse(_NO_CALL), _refuse(_PERMISSION)])
@@ -139,6 +143,12 @@ def _if_argument(number: int, index: int, allowed: tuple[int, ...], error: int) 
     for value in allowed:
         inside += [(_EQUAL, 0, 1, value), (_RETURN, 0, 0, _ALLOW)]
     return _block(number, inside, 0x00050000 | error)
+
+
+def _local_pair() -> list[Instruction]:
+    """A pair of connected Unix sockets; beside the type there are flags."""
+    kinds = [(_argument(1)), (_KEEP_BITS, 0, 0, 15), (_EQUAL, 1, 0, _STREAM), (_EQUAL, 0, 1, _PACKETS)]
+    return [_argument(0), (_EQUAL, 0, len(kinds) + 1, 1), *kinds, (_RETURN, 0, 0, _ALLOW)]
 
 
 def _all_but_reading(signal: int) -> list[Instruction]:
