@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import socket
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from gamekeeper.errors import UnknownName
 from gamekeeper.sandbox import Case, IsolationTooLow, Program, Sandbox, pool
+from gamekeeper.sandbox.forkserver import ForkServer
 from gamekeeper.sandbox.layers import VARIABLE
 from sandboxing import LOWER, QUICK, F, at_level, call, feed, started
 
@@ -107,3 +110,42 @@ def test_no_datagram_reaches_a_unix_socket_of_the_machine(level: str, tmp_path: 
                 mailbox.recv(9)
         for kind in (socket.SOCK_STREAM, socket.SOCK_SEQPACKET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK):
             assert call(fresh, source, str(tmp_path / "mailbox"), int(kind)).value == b"me"
+
+
+def test_no_file_can_be_emptied_under_an_old_landlock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its versions 1 and 2 do not close it. Some file that programs may read is emptied, if anything can be."""
+    change = "import kernel\nabi = kernel.landlock_abi\nkernel.landlock_abi = lambda: min(2, abi())\n"
+    monkeypatch.setattr("gamekeeper.sandbox.forkserver._START", started(change))
+    kept = tmp_path / "readable.so"
+    source = """
+        import os
+        def f(path):
+            told = []
+            for how in (os.O_RDONLY, os.O_RDONLY | os.O_CREAT, 3, os.O_WRONLY, os.O_RDWR):
+                try: os.open(path, how | os.O_TRUNC); told.append(how)
+                except OSError: pass
+            if not told: open(path).read()
+            for null in (os.O_WRONLY, os.O_RDWR): os.open('/dev/null', null | os.O_TRUNC)
+            open('/dev/null', 'w').write('x')
+            return told
+    """
+    monkeypatch.setattr(ForkServer, "__init__", showing(kept))
+    with at_level("filtered") as fresh:
+        kept.write_text("here")
+        kept.chmod(0o666)
+        result = call(fresh, source, str(kept))
+    assert (result.value, kept.read_text()) == ([], "here"), result
+
+
+def showing(path: Path) -> Callable[..., None]:
+    """A fork server that shows one more file as if it were a package."""
+    start = ForkServer.__init__
+
+    def started_with_it(self: ForkServer, wanted: Sequence[str], packages: Sequence[Path] = ()) -> None:
+        path.touch()
+        for folder in path.parents:
+            if folder.stat().st_uid == os.geteuid():
+                folder.chmod(folder.stat().st_mode | 0o111)
+        start(self, wanted, [*packages, path])
+
+    return started_with_it

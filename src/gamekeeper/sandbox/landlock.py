@@ -1,7 +1,8 @@
 """Landlock: files are closed but for those named, also where there is no mount namespace.
 
-The rules follow the kernel's version of Landlock: what a version does not know it cannot close. Versions 1 and 2 do not
-close the truncation of files by path, which the seccomp filter does.
+The rules follow the kernel's version of Landlock: what a version does not know it cannot close. Versions 1 and 2 let a
+file be emptied by path, or when it is opened for reading; the seccomp filter closes both. No version closes Unix
+sockets that have a path, and only 6 and later close abstract ones: the filter closes sockets.
 
 Standard library only, and no import of the package: the fork server imports this file on its own.
 """

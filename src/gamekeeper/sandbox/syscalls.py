@@ -16,7 +16,7 @@ import struct
 # number on x86_64 / number on aarch64, "-" where the machine has no such call
 _OPEN = """
 read 0/63 write 1/64 readv 19/65 writev 20/66 pread64 17/67 pwrite64 18/68 preadv 295/69 pwritev 296/70
-preadv2 327/286 pwritev2 328/287 open 2/- openat 257/56 creat 85/- close 3/57 close_range 436/436 stat 4/- fstat 5/80
+preadv2 327/286 pwritev2 328/287 creat 85/- close 3/57 close_range 436/436 stat 4/- fstat 5/80
 lstat 6/- newfstatat 262/79 statx 332/291 statfs 137/43 fstatfs 138/44 lseek 8/62 flock 73/32 fsync 74/82
 fdatasync 75/83 ftruncate 77/46 getdents 78/- getdents64 217/61 getcwd 79/17 chdir 80/49 fchdir 81/50 access 21/-
 faccessat 269/48 faccessat2 439/439 readlink 89/- readlinkat 267/78 dup 32/23 dup2 33/- dup3 292/24 pipe 22/-
@@ -47,9 +47,11 @@ getpeername 52/205 getsockopt 55/209 setsockopt 54/208
 """
 # Landlock does not know these: they stay open only where the files of others are out of sight.
 _MARKS = " chmod 90/- fchmod 91/52 fchmodat 268/53 utime 132/- utimes 235/- utimensat 280/88 futimesat 261/-"
+_BY_PATH = " open 2/- openat 257/56"
 _MEMORY = " memfd_create 319/279"
 _SPECIAL = """
-ioctl 16/29 prctl 157/167 prlimit64 302/261 clone 56/220 clone3 435/435 fcntl 72/25 rt_sigaction 13/134 socketpair 53/199
+ioctl 16/29 prctl 157/167 prlimit64 302/261 clone 56/220 clone3 435/435 fcntl 72/25 rt_sigaction 13/134
+socketpair 53/199
 """
 _PER_CASE = "kill 62/129 tgkill 234/131 prctl 157/167 clone 56/220"
 _PER_CASE_CLOSED = f"tkill 200/130 pidfd_open 434/434 fork 57/- vfork 58/- {_MEMORY}"
@@ -66,7 +68,8 @@ _ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _COLUMN = {"x86_64": 0, "aarch64": 1}
 _X32 = 0x40000000
 _NEWER = 424  # numbers from here on are the same everywhere, and libraries try such calls and expect "no such call"
-_PERMISSION, _NO_TERMINAL, _NO_CALL = 1, 25, 38
+_PERMISSION, _DENIED, _NO_TERMINAL, _NO_CALL = 1, 13, 25, 38
+_EMPTIED, _ACCESS, _WRITES, _BOTH = 0o1000, 3, 1, 2  # of open: O_TRUNC, O_ACCMODE, O_WRONLY, O_RDWR
 
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN, _KEEP_BITS = 0x20, 0x15, 0x35, 0x45, 0x06, 0x54
 _ALLOW, _KILL = 0x7FFF0000, 0x80000000
@@ -90,10 +93,13 @@ def server_filter(machine: str, closed_files: bool, closed_memory: bool = False)
     closed_files: foreign files can be reached by path. closed_memory: the server needs no anonymous files in memory.
     """
     special = numbers(_SPECIAL, machine)
-    open_calls = _OPEN + ("" if closed_files else _MARKS) + ("" if closed_memory else _MEMORY)
+    open_calls = _OPEN + ("" if closed_files else _MARKS + _BY_PATH) + ("" if closed_memory else _MEMORY)
     code = [*_head(machine), (_AT_LEAST, 0, 1, _X32), _refuse(_PERMISSION)]
     for number in numbers(open_calls, machine).values():
         code += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ALLOW)]
+    if closed_files:
+        for name, number in numbers(_BY_PATH, machine).items():
+            code += _block(number, _emptied_by_writers_only(1 if name == "open" else 2), 0x00050000 | _DENIED)
     code += _if_argument(special["ioctl"], 1, _IOCTLS, _NO_TERMINAL)
     code += _if_argument(special["fcntl"], 1, _FCNTLS, _PERMISSION)
     code += _if_argument(special["prctl"], 0, _PRCTLS + _SETUP_PRCTLS, _PERMISSION)
@@ -143,6 +149,13 @@ def _if_argument(number: int, index: int, allowed: tuple[int, ...], error: int) 
     for value in allowed:
         inside += [(_EQUAL, 0, 1, value), (_RETURN, 0, 0, _ALLOW)]
     return _block(number, inside, 0x00050000 | error)
+
+
+def _emptied_by_writers_only(index: int) -> list[Instruction]:
+    """A file that is opened may be emptied only if it is opened for writing, which Landlock refuses: its versions 1 and
+    2 let a file be emptied that is opened for reading."""
+    kinds = [(_KEEP_BITS, 0, 0, _ACCESS), (_EQUAL, 1, 0, _WRITES), (_EQUAL, 0, 1, _BOTH)]
+    return [_argument(index), (_ANY_BIT, 0, len(kinds), _EMPTIED), *kinds, (_RETURN, 0, 0, _ALLOW)]
 
 
 def _local_pair() -> list[Instruction]:
