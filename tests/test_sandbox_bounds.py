@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import pickle
+import tracemalloc
 from collections.abc import Iterator
 
 import pytest
 
-from gamekeeper.sandbox import Limits, Sandbox
-from sandboxing import at_level, call
+from gamekeeper.sandbox import Case, Limits, Program, Sandbox, judge_value
+from sandboxing import F, at_level, call
 
 SPEND = """
 import os, signal, time
@@ -70,3 +73,25 @@ def test_memory_that_no_limit_counts_cannot_be_had(level: str) -> None:
     source = "import os\ndef f(x):\n    try: os.memfd_create('m')\n    except PermissionError: return x"
     with at_level(level) as fresh:
         assert call(fresh, source, 3).value == 3
+
+
+def test_a_claim_of_many_parts_is_refused_and_long_lists_are_not(box: Sandbox) -> None:
+    limits = Limits(cpu_s=5.0, memory_mb=256, output_bytes=8 << 20)
+    forged = "import os\ndef f(x): os.write(3, b'{\"value\":[[]' + b',[]' * x + b']}'); os._exit(0)"
+    assert call(box, forged, 1_100_000, limits=limits).status == "error"
+    result = call(box, "def f(x): return list(range(x))", 200_000, limits=limits)
+    assert judge_value(result, list(range(200_000))) == "passed"
+
+
+def test_large_values_are_not_held(box: Sandbox) -> None:
+    program = Program("def f(x): return [[] for _ in range(x)]", F)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        results = box.run_cases(program, [Case(args=(100_000,))] * 5)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 5 * 400_000  # what the claims are long; the values would be eight million bytes each
+    assert judge_value(results[0], [[]] * 100_000) == "passed"
+    assert pickle.loads(pickle.dumps(results[0])).value == results[0].value

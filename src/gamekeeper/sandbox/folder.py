@@ -1,8 +1,9 @@
 """The working folder of cases: empty before each, whatever the one before did to it.
 
-It is emptied, opened up and given fixed times after every case, without asking whether anything changed: the times of
-changes that a kernel keeps may be too coarse to tell (before Linux 6.13, some milliseconds). Where it is a mount of its
-own, no case can move, replace or close it. Elsewhere a case of the same user may, so it is made anew if it is lost.
+It is emptied, opened up and given fixed times after a case. The time of its last change is not asked, which may be too
+coarse to tell (before Linux 6.13, some milliseconds). Where it is a mount of its own, no case can move or replace it,
+and its size counts what it holds, so that one look tells whether there is anything to do. Elsewhere a case of the same
+user may do all that: there it is cleaned without a look, and made anew if it is lost.
 
 All work goes through handles opened at the start and never through a path: a case could put a link to somebody's home
 where the folder was. What is left of one case for the next to see are inode numbers, which the file system counts up.
@@ -32,6 +33,12 @@ class CaseFolder:
         self._open()
         self.safe = os.fstat(self.case).st_dev != os.fstat(self.handle).st_dev  # a mount cannot be moved
         self._restore()
+        self.first = self._look()
+
+    def _look(self) -> tuple[int, ...]:
+        """All that a case could change. On a tmpfs the size of a folder is a multiple of the number of its entries."""
+        found = os.fstat(self.case)
+        return found.st_mode, found.st_size, found.st_nlink, found.st_atime_ns, found.st_mtime_ns
 
     def _open(self) -> None:
         self.case = os.open(CASE, _OPEN, dir_fd=self.handle)
@@ -46,7 +53,7 @@ class CaseFolder:
 
         Raises OSError if that cannot be done: then no further case may run here.
         """
-        if self.closed:
+        if self.closed or (self.safe and self._look() == self.first):
             return False
         anew = not (self.safe or self._is_there())
         if anew:
