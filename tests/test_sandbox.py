@@ -381,7 +381,7 @@ def test_an_entry_without_a_fitting_name_is_refused(kind: str, name: str) -> Non
 def test_bad_records_say_what_is_allowed(box: Sandbox) -> None:
     with pytest.raises(UnknownName, match="stdin"):
         Entry("stdim")
-    with pytest.raises(UsageError, match=r"Limits.cpu_s must be at least 0.01"):
+    with pytest.raises(UsageError, match=r"Limits.cpu_s must be a number of at least 0.01"):
         Limits(cpu_s=0)
     with pytest.raises(UsageError, match="worker"):
         Sandbox(workers=0)

@@ -227,13 +227,25 @@ def find_packages(names: Sequence[str]) -> tuple[Path, ...]:
     """Where installed packages lie, with the shared libraries that wheels put beside them."""
     found: list[Path] = []
     for name in names:
-        spec = importlib.util.find_spec(name) if name.isidentifier() else None
-        if spec is None or spec.origin is None:
+        origin = _origin(name)
+        if origin is None:
             raise UsageError(f"The package {name!r} is not installed. Give names of installed packages, e.g. numpy.")
-        place = Path(spec.origin)
+        place = Path(origin)
+        if not place.exists():  # "built-in" or "frozen": no place that could be shown
+            raise UsageError(
+                f"{name!r} has no files: it comes with Python ({origin}). Programs have it without asking."
+            )
         place = place.parent if place.name == "__init__.py" else place
         found += [place, *(p for p in [place.with_name(f"{name}.libs")] if p.is_dir())]
     return tuple(found)
+
+
+def _origin(name: str) -> str | None:
+    try:
+        spec = importlib.util.find_spec(name) if name.isidentifier() else None
+    except ValueError:  # of __main__ and the like: there is a module, but nothing to find it by
+        return None
+    return spec.origin if spec is not None else None
 
 
 def _forget_all() -> None:

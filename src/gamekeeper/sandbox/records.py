@@ -63,12 +63,14 @@ class Case:
 
 
 _LEAST = {"cpu_s": 0.01, "wall_s": 0.01, "memory_mb": 8, "output_bytes": 0, "processes": 0, "files": 8}
-_MOST = 1 << 31
+_MOST = {"cpu_s": 1e6, "wall_s": 1e6}
+_MOST_WHOLE = (1 << 31) - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one case may use. Memory is the program's own, beyond that of the interpreter."""
+    """What one case may use, with all the processes that it starts. Memory is the program's own, beyond that of the
+    interpreter. Seconds go up to 1e6."""
 
     cpu_s: float = 2.0
     wall_s: float = 10.0
@@ -79,9 +81,12 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name, low in _LEAST.items():
-            value = getattr(self, name)
-            if not low <= value < _MOST:
-                raise UsageError(f"Limits.{name} must be at least {low} and below {_MOST:g}, got {value!r}.")
+            value, high = getattr(self, name), _MOST.get(name, _MOST_WHOLE)
+            kinds, what = ((int, float), "a number") if name in _MOST else ((int,), "a whole number")
+            if not isinstance(value, kinds) or isinstance(value, bool) or not low <= value <= high:
+                raise UsageError(
+                    f"Limits.{name} must be {what} of at least {low} and at most {high:.10g}, got {value!r}."
+                )
 
 
 @dataclass(frozen=True, slots=True)
