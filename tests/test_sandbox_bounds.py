@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from gamekeeper.sandbox import Case, Limits, Program, Sandbox, judge_value
-from sandboxing import F, at_level, call
+from sandboxing import F, at_level, call, started
 
 SPEND = """
 import os, signal, time
@@ -95,3 +95,16 @@ def test_large_values_are_not_held(box: Sandbox) -> None:
     assert held < 5 * 400_000  # what the claims are long; the values would be eight million bytes each
     assert judge_value(results[0], [[]] * 100_000) == "passed"
     assert pickle.loads(pickle.dumps(results[0])).value == results[0].value
+
+
+def test_outputs_arrive_where_files_cannot_be_sent_to_pipes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on macOS, whose sendfile takes sockets only."""
+    change = (
+        "import kernel, os\nkernel.LINUX = False\n"
+        "def no(*rest): raise OSError(38, 'Socket operation on non-socket')\nos.sendfile = no\n"
+    )
+    monkeypatch.setattr("gamekeeper.sandbox.forkserver._START", started(change))
+    with at_level("limits") as fresh:
+        result = call(fresh, "def f(x): print('y' * x); return [x] * 3", 300_000, limits=Limits())
+        assert (result.value, result.stdout) == ([300_000] * 3, "y" * 300_000 + "\n")
+        assert call(fresh, "def f(x): return x", 1).value == 1

@@ -240,11 +240,13 @@ def _send(data: bytes) -> None:
 
 
 def _copy(file: int, size: int) -> None:
-    """Send the beginning of a file without taking it into this process's memory."""
+    """Send the beginning of a file without taking it into this process's memory, where the system can."""
     at = 0
     try:
-        while at < size:
-            at += os.sendfile(_WRITE, file, at, size - at)
+        while kernel.LINUX and at < size and (sent := os.sendfile(_WRITE, file, at, size - at)):
+            at += sent
+        while at < size:  # elsewhere only a socket can be sent to; a file that was cut meanwhile is filled up
+            at += os.write(_WRITE, os.pread(file, min(size - at, 1 << 16), at) or b"\0")
     except BrokenPipeError:
         raise stage.Closed from None
 
