@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from gamekeeper.sandbox import Case, Program, Sandbox, folder
+from gamekeeper.sandbox.forkserver import ForkServer, ServerLost, ready
 from sandboxing import QUICK, F, at_level, call, started
 
 SPOIL = {
@@ -95,13 +97,30 @@ def test_a_coarse_clock_hides_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
     assert [p.name for p in tmp_path.iterdir()] == ["case"]
 
 
-def test_a_folder_that_cannot_be_cleaned_is_held_against_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server leaves after every case, and each case has its result all the same."""
+@pytest.mark.parametrize("size", [1, 300_000])
+def test_a_folder_that_cannot_be_cleaned_is_held_against_nobody(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server leaves after every case, also while it is being sent the next, and each case has its result."""
     broken = "import folder\ndef no(self): raise OSError('no')\nfolder.CaseFolder.clean = no\n"
     monkeypatch.setattr("gamekeeper.sandbox.forkserver._START", started(broken))
     with at_level("limits") as fresh:
-        results = fresh.run_cases(Program("def f(x): return x", F), [Case(args=(i,)) for i in range(5)], QUICK)
-    assert [r.value for r in results] == list(range(5))
+        cases = [Case(args=(i, "x" * size)) for i in range(5)]
+        results = fresh.run_cases(Program("def f(x, y): return x, len(y)", F), cases, QUICK)
+    assert [r.value for r in results] == [(i, size) for i in range(5)]
+
+
+def test_an_answer_that_arrived_counts_though_the_server_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen first when it is to be sent more."""
+    flush = ForkServer.flush
+
+    def late(self: ForkServer) -> None:
+        flush(self)
+        if self.waiting:
+            ready({self.of: select.POLLIN}, 10)
+            raise ServerLost("the fork server is gone")
+
+    monkeypatch.setattr(ForkServer, "flush", late)
+    with at_level("limits") as fresh:
+        assert call(fresh, "def f(x): return x", 3).value == 3
 
 
 def test_what_a_case_left_is_not_charged_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:

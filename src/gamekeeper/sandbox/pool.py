@@ -163,6 +163,18 @@ class Sandbox:
         return batch.in_order()
 
     def _exchange(self, server: ForkServer, batch: _Batch) -> None:
+        self._take_in(server, batch)
+        self._deal(server, batch)
+        try:
+            server.flush()
+        except ServerLost:
+            self._take_in(server, batch)  # it may have answered, and said that it leaves, before it was gone
+            raise
+        if server.waiting and time.monotonic() - server.heard > batch.limits.wall_s + _GRACE_S:
+            raise ServerLost("the fork server has stopped answering")
+
+    def _take_in(self, server: ForkServer, batch: _Batch) -> None:
+        """Read the answers that have arrived."""
         for answer in server.receive():
             if answer.kind == frame.LEAVING:
                 raise ServerLeft(answer.note)
@@ -174,10 +186,6 @@ class Sandbox:
             except ValueError as error:
                 raise ServerLost(f"the fork server sent nonsense: {error}") from None
             server.waiting.popleft()
-        self._deal(server, batch)
-        server.flush()
-        if server.waiting and time.monotonic() - server.heard > batch.limits.wall_s + _GRACE_S:
-            raise ServerLost("the fork server has stopped answering")
 
     def _deal(self, server: ForkServer, batch: _Batch) -> None:
         """Queue cases at a server as far as there is room."""
