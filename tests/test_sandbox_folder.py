@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -116,6 +117,7 @@ def test_an_answer_that_arrived_counts_though_the_server_is_gone(monkeypatch: py
         flush(self)
         if self.waiting:
             ready({self.of: select.POLLIN}, 10)
+            time.sleep(0.2)  # an answer comes in parts
             raise ServerLost("the fork server is gone")
 
     monkeypatch.setattr(ForkServer, "flush", late)
