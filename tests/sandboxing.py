@@ -94,3 +94,12 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def started(change: str) -> str:
+    """In the place of `forkserver._START`: the same with a change made after the server's modules are loaded."""
+    return (
+        "import sys; sys.path.insert(0, sys.argv.pop(1)); import server\n"
+        f"exec({change!r})\n"
+        "del sys.path[0]; server.main()"
+    )

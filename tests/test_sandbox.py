@@ -114,11 +114,19 @@ def test_a_claim_whose_hashes_collide_costs_its_reader_nothing() -> None:
 
 def test_a_claim_deeper_than_any_written_one_is_refused() -> None:
     deep: list[object] = []
-    for _ in range(65):
+    for _ in range(64):
         deep = [deep]
     with pytest.raises(ValueError, match="deep"):
         values.read(deep)
     assert values.read(deep[0]) == deep[0]
+    for empty in ([], {"t": []}, {"s": []}, {"d": []}):
+        inner: object = empty
+        for _ in range(64):
+            inner = [inner]
+        with pytest.raises(ValueError, match="deep"):
+            values.read(inner)
+        value = values.read(inner[0])  # type: ignore[index]
+        assert values.read(json.loads(values.write(value))) == value  # what can be read can be written
 
 
 # Judging
@@ -134,6 +142,13 @@ def test_a_claim_deeper_than_any_written_one_is_refused() -> None:
         ([1, [True]], [1, [1]], False),
         ({1: "a"}, {True: "a"}, False),
         ({1}, {True}, False),
+        ({(1, 2)}, {(1.0, 2)}, False),
+        ({(1, 2)}, {(1, 2)}, True),
+        ({(1,): "a"}, {(True,): "a"}, False),
+        ({(1,): "a"}, {(1,): "a"}, True),
+        ({frozenset({1})}, {frozenset({1.0})}, False),
+        ({frozenset({(1,)})}, {frozenset({(True,)})}, False),
+        ({((1,), 2): [1]}, {((1,), 2): [True]}, False),
         ({1: [2]}, {1: [2]}, True),
         (float("nan"), float("nan"), False),
         (Opaque("int"), 1, False),
@@ -368,7 +383,7 @@ def test_an_entry_without_a_fitting_name_is_refused(kind: str, name: str) -> Non
 def test_bad_records_say_what_is_allowed(box: Sandbox) -> None:
     with pytest.raises(UnknownName, match="stdin"):
         Entry("stdim")
-    with pytest.raises(UsageError, match=r"Limits.cpu_s must be at least 0.01"):
+    with pytest.raises(UsageError, match=r"Limits.cpu_s must be a number of at least 0.01"):
         Limits(cpu_s=0)
     with pytest.raises(UsageError, match="worker"):
         Sandbox(workers=0)

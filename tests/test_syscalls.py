@@ -8,7 +8,7 @@ import pytest
 
 from gamekeeper.sandbox import syscalls
 
-TABLES = " ".join([syscalls._OPEN, syscalls._MARKS, syscalls._SPECIAL])
+TABLES = " ".join([syscalls._OPEN, syscalls._MARKS, syscalls._SPECIAL, syscalls._MEMORY, syscalls._BY_PATH])
 
 
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])

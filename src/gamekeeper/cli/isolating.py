@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
@@ -81,7 +80,7 @@ def run(
     """Grade programs in isolation: a job a line in, verdicts a line out.
 
     A job is {"program": SOURCE, "entry": "function f", "cases": [{"args": [2], "expected": 9}]}; docs/sandbox.md has
-    the rest. Exit code 1 if a case of any job did not pass.
+    the rest. Exit code 1 if a case of any job did not pass, 3 if one could not be run.
 
     \b
     Examples:
@@ -89,23 +88,25 @@ def run(
       gamekeeper sandbox run - --require-isolation full < jobs.jsonl
     """
     from gamekeeper.sandbox import Sandbox
-    from gamekeeper.sandbox.jobs import grade, read_jobs, report
+    from gamekeeper.sandbox.jobs import Tally, grade, read_jobs, report
 
-    failed = 0
+    tally = Tally()
     with ExitStack() as stack:
         box = stack.enter_context(Sandbox(workers, require=level))
         stack.enter_context(console.interruptible("The jobs after the last line shown were not run."))
         for job in read_jobs(_opened(stack, jobs)):
             told = report(grade(box, job), box.level())
-            failed += not told["passed"]
+            tally.add(told)
             console.print_json(told)
-    if failed:
-        raise typer.Exit(1)
+    if code := tally.exit_code():
+        raise typer.Exit(code)
 
 
 def _opened(stack: ExitStack, name: str) -> TextIO:
     if name == "-":
-        return sys.stdin
+        from gamekeeper.sandbox.jobs import standard_input
+
+        return standard_input()
     path = Path(name)
     if not path.is_file():
         raise DataError(f"{name!r} is not a file. Give a file of jobs, one line of JSON each, or - for standard input.")

@@ -2,7 +2,8 @@
 
 In a batch of rollouts most programs are repeated, so equal (program, case) pairs are run once, and their results are
 kept for later batches: the same text always gets the same score, even if a program is not the same twice. What is
-kept is what the program computed; it is compared anew with each problem's expectations.
+kept is what the program computed; it is compared anew with each problem's expectations. Not kept is what may say more
+about the machine than about the program: a case that was not run, or whose process was killed.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from gamekeeper.errors import CouldNotLook
 from gamekeeper.sandbox import FINISHED, STDIN, Case, CaseResult, Entry, Limits, Program, run_many, same_value
 
 NOT_RUN = "isolation-failed"
+_NOT_KEPT = (NOT_RUN, "killed")
 _KEPT = 100_000
 _KEPT_BYTES = 4096
 POCKET_LIMITS = Limits(cpu_s=0.2, wall_s=10.0, memory_mb=64, output_bytes=1 << 16)
@@ -79,7 +81,7 @@ class Results:
 
     def _keep(self, found: dict[bytes, CaseResult]) -> None:
         for key, result in found.items():
-            if result.status != NOT_RUN and result.written <= _KEPT_BYTES:
+            if result.status not in _NOT_KEPT and result.written <= _KEPT_BYTES:
                 self._kept[key] = result
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)

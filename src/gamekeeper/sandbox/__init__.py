@@ -5,9 +5,9 @@
 
 The caller compares (`judge_value`, `judge_output`): what is expected never enters the process that runs the program.
 
-What is promised: a case cannot see or change another, cannot outlive its call, cannot use more than its limits, and
-cannot say "passed". What is not: hiding the file system, the network and, unless started by root, the user's other
-processes. That needs the kernel's namespaces.
+What is promised at every level: a program cannot say "passed", each case has a process and an empty folder of its own,
+and limits. What else is closed, files, the network, other processes, depends on the level of isolation that the system
+grants: `gamekeeper.sandbox.layers`. Below the required one nothing runs.
 """
 
 from __future__ import annotations

@@ -73,6 +73,11 @@ _SIGNAL = (
     "import os\ndef f(where):\n    try: os.kill(where['pid'], 0)\n    except PermissionError: pass\n    return True\n"
 )
 _READ = "def f(where): return bool(open(where['open']).read())\n"
+_SOCKETS = (  # of the network, and to a Unix socket of somebody's, which Landlock lets be reached
+    "import socket\ndef f(where):\n    kind = socket.AF_UNIX, socket.SOCK_DGRAM\n"
+    "    acts = (socket.socket, lambda: socket.socketpair(*kind)[0].sendto(b'x', where['mailbox']))\n"
+    "    for act in acts:\n        try: act(); return True\n        except OSError: pass\n"
+)
 _MARK = "import builtins\ndef f(where):\n    seen = hasattr(builtins, 'm'); builtins.m = 1; return seen\n"
 _ENVIRONMENT = "import os\ndef f(where): return bool(open(f'/proc/{os.getppid()}/environ', 'rb').read(1))\n"
 PROBES = {
@@ -91,7 +96,7 @@ PROBES = {
     ),
     "ipc-namespace": Probe(_LIBC + "def f(where): return libc.shmget(where['key'], 0, 0) >= 0\n", ("user-namespace",)),
     "landlock": Probe(_READ, ("no-new-privileges",)),
-    "seccomp": Probe("import socket\ndef f(where): return bool(socket.socket())\n", ("no-new-privileges",)),
+    "seccomp": Probe(_SOCKETS, ("no-new-privileges",)),
 }
 
 
@@ -147,11 +152,14 @@ def _targets() -> Iterator[dict[str, Any]]:
             (folder / name).write_text("secret")
             (folder / name).chmod(mode)
         server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        mailbox = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        mailbox.bind(str(folder / "mailbox"))
+        (folder / "mailbox").chmod(0o777)
         other = stack.enter_context(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]))
         stack.callback(other.kill)
         stack.callback(_segment())
         yield {
-            **{name: str(folder / name) for name in ("open", "private", "trace")},
+            **{name: str(folder / name) for name in ("open", "private", "trace", "mailbox")},
             "port": server.getsockname()[1],
             "pid": other.pid,
             "key": _SHM_KEY,

@@ -9,7 +9,8 @@ interpreter may lie where only root can look (/root), so the root must be built 
     /packages        packages that the caller allows, read-only
     /dev             null, zero, full, random, urandom; stdin, stdout, stderr, fd; shm is the working folder
     /proc            this namespace's processes only
-    /work            tmpfs of bounded size: holds the working folder, which is also /tmp
+    /work/case       tmpfs of bounded size: the working folder, which is also /tmp
+    (no name)        tmpfs for the files that hold input and outputs, for the server only
 
 bubblewrap, nsjail and unshare(1) were considered: each is a program to install, and each starts one program, where a
 fork server inside must be set up in steps and keep its pipes.
@@ -23,13 +24,15 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from gamekeeper.sandbox import kernel, places
+    from gamekeeper.sandbox import folder, kernel, places
 else:
+    import folder
     import kernel
     import places
 
 WORK = "/work"
-WORK_OPTIONS = "size=64m,nr_inodes=8k,mode=0700"
+CASE = f"{WORK}/{folder.CASE}"
+WORK_OPTIONS = "size=64m,nr_inodes=8k"
 OVERFLOW_ID = 65534
 _QUIET = kernel.NO_SUID | kernel.NO_DEV
 _QUIET_ATTR = kernel.NO_SUID_ATTR | kernel.NO_DEV_ATTR
@@ -68,10 +71,11 @@ def become_nobody(uid: int, with_user: bool) -> None:
         _map(uid, uid)
 
 
-def build(base: str, packages: list[str], owner: int) -> bool:
-    """Build the new root on the empty folder `base` and move into it; whether it has a /proc.
+def build(base: str, packages: list[str], owner: int) -> tuple[bool, int]:
+    """Build the new root on the empty folder `base` and move into it; whether it has a /proc, and a handle on a folder
+    for nameless files.
 
-    owner: the user id that will own the working folder.
+    owner: the user id that will own the working folder and the other.
     """
     kernel.unshare(kernel.NEW_MOUNT)
     kernel.mount(None, "/", None, kernel.RECURSIVE | kernel.PRIVATE)
@@ -87,8 +91,19 @@ def build(base: str, packages: list[str], owner: int) -> bool:
     os.chdir(base)
     kernel.pivot_root_here()
     kernel.restrict_mount("/", kernel.READ_ONLY | _QUIET_ATTR, below=False)
-    kernel.mount("tmpfs", WORK, "tmpfs", _QUIET | kernel.NO_EXEC, f"{WORK_OPTIONS},uid={owner},gid={owner}")
-    return has_proc
+    mine = f"mode=0700,uid={owner},gid={owner}"
+    files = _nameless(mine)
+    kernel.mount("tmpfs", CASE, "tmpfs", _QUIET | kernel.NO_EXEC, f"{WORK_OPTIONS},{mine}")
+    return has_proc, files
+
+
+def _nameless(options: str) -> int:
+    """A folder that no path leads to. With it the server needs no memfd_create, so that the filter can close that call:
+    many processes could hold much memory in such files, which no limit of the kernel's counts."""
+    kernel.mount("tmpfs", CASE, "tmpfs", _QUIET | kernel.NO_EXEC, options)
+    handle = os.open(CASE, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    kernel.detach(CASE)
+    return handle
 
 
 def _show(base: str, path: str) -> None:
@@ -112,7 +127,7 @@ def _bind(source: str, target: str) -> None:
 
 
 def _system_folders(base: str, owner: int) -> bool:
-    for name in ("dev", "proc", WORK[1:]):
+    for name in ("dev", "proc", WORK[1:], CASE[1:]):
         os.mkdir(f"{base}/{name}")
     for path in places.DEVICES:
         if os.path.exists(path):
@@ -121,8 +136,8 @@ def _system_folders(base: str, owner: int) -> bool:
     links = {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}
     for name, end in links.items():
         os.symlink(f"/proc/self/fd{end}", f"{base}/dev/{name}")
-    os.symlink(f"{WORK}/case", f"{base}/tmp")
-    os.symlink(f"{WORK}/case", f"{base}/dev/shm")
+    os.symlink(CASE, f"{base}/tmp")
+    os.symlink(CASE, f"{base}/dev/shm")
     return _mount_proc(f"{base}/proc")
 
 

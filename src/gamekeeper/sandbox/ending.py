@@ -23,8 +23,8 @@ else:
 
 _KILL = 9
 _SWEEP_S = 5.0
-_SETUP_S = 60.0
 _TICK_MS = 2
+_SLACK_S = 0.1
 _PIDFD = hasattr(os, "pidfd_open")
 
 
@@ -39,6 +39,7 @@ class Ending:
         if parent >= 0:
             self.poll.register(parent, select.POLLIN)
         self.reaped: tuple[int, Any] | None = None
+        self.spent = 0.0
 
     def watch(self, pid: int, setup: Any, start: float) -> int | None:
         """Wait for the case to end; the reason to stop it, if there is one: a kind of frame."""
@@ -64,13 +65,12 @@ class Ending:
                 os.close(case)
 
     def _reason(self, setup: Any, used: float, passed: float) -> int | None:
-        if used >= setup.cpu_s:
+        memory, spent = (0, 0.0) if self.seeing else limits.together(setup.memory)
+        if max(used, spent) >= setup.cpu_s:
             return frame.CPU_TIME
         if passed >= setup.wall_s:
             return frame.WALL_TIME
-        if not self.seeing and limits.memory_together(setup.memory) > setup.memory:
-            return frame.MEMORY
-        return None
+        return frame.MEMORY if memory > setup.memory else None
 
     def _has_ended(self, pid: int) -> bool:
         got, status, usage = os.wait4(pid, os.WNOHANG)
@@ -79,23 +79,23 @@ class Ending:
         return bool(got)
 
     def reap(self, pid: int, running: bool) -> tuple[int, float]:
-        """Kill what is left of the case and reap it; the exit status and the CPU seconds of its first process."""
+        """Kill what is left of the case and reap it; the exit status of its first process, the CPU seconds of all."""
         if running:
             _kill(os.kill, pid)
         if self.seeing:
             _kill(os.killpg, pid)
         status, usage = self.reaped or os.wait4(pid, 0)[1:]
-        self.reaped = None
+        self.reaped, self.spent = None, usage.ru_utime + usage.ru_stime
         deadline = time.monotonic() + _SWEEP_S
         while not self._swept() and time.monotonic() < deadline:
             time.sleep(0.0005)
-        return status, usage.ru_utime + usage.ru_stime
+        return status, self.spent
 
     def _swept(self) -> bool:
         """Kill adopted descendants, or all in the process namespace; True when none is left."""
         try:
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                continue
+            while (ended := os.wait4(-1, os.WNOHANG))[0]:
+                self.spent += ended[2].ru_utime + ended[2].ru_stime
         except ChildProcessError:
             return True
         if self.seeing:
@@ -104,6 +104,11 @@ class Ending:
         else:
             _kill(os.kill, -1)
         return False
+
+
+def overdrawn(cpu: float, allowed: float) -> bool:
+    """Whether a case that ended by itself had used too much CPU time, over all its processes, to be let pass."""
+    return cpu > allowed + _SLACK_S
 
 
 def outcome(reason: int | None, status: int) -> tuple[int, int]:

@@ -35,6 +35,10 @@ class ServerLost(CouldNotLook):
     """A fork server that cannot start, has died, or has stopped answering."""
 
 
+class ServerLeft(ServerLost):
+    """A fork server that ends between two cases: no case is to blame."""
+
+
 class ForkServer:
     """One server process and the cases that have been sent to it.
 
@@ -46,6 +50,7 @@ class ForkServer:
         self.base = _folder(packages)
         self.layers: tuple[str, ...] = ()
         self.refused: dict[str, str] = {}
+        self.fresh = True  # it has been sent no case yet
         self.setups: dict[tuple[str, Limits], int] = {}
         self.waiting: deque[Work] = deque()
         self.outgoing = bytearray()
@@ -99,6 +104,7 @@ class ForkServer:
     def push(self, work: Work, limits: Limits) -> None:
         if not self.waiting:
             self.heard = time.monotonic()
+        self.fresh = False
         self.waiting.append(work)
         _, program, case = work
         key = program.prelude, limits

@@ -15,8 +15,9 @@ import struct
 SETUP, CASE = 1, 2
 HEAD = struct.Struct("!BII")
 
-# Kinds of frame that a server sends. A number goes with EXITED (exit code) and SIGNALLED (signal).
-GREETING, FAILED, EXITED, SIGNALLED, CPU_TIME, WALL_TIME, OUTPUT, NOT_STARTED, MEMORY = range(9)
+# Kinds of frame that a server sends. A number goes with EXITED (exit code) and SIGNALLED (signal). LEAVING follows an
+# answer after which the server ends: the next case has not begun, and is not to blame.
+GREETING, FAILED, EXITED, SIGNALLED, CPU_TIME, WALL_TIME, OUTPUT, NOT_STARTED, MEMORY, LEAVING = range(10)
 
 # kind, number, CPU seconds, wall seconds; then the sizes of stdout, stderr, claim and note, which follow.
 ANSWER = struct.Struct("!BiddIIII")

@@ -11,11 +11,12 @@ sandbox writes them: {"t": [1, 2]} is a tuple, {"s": [...]} a set, {"d": [[key, 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, TextIO
 
-from gamekeeper.errors import DataError, UsageError
+from gamekeeper.errors import CouldNotLook, DataError, UsageError
 from gamekeeper.sandbox import values
 from gamekeeper.sandbox.pool import Sandbox
 from gamekeeper.sandbox.records import (
@@ -79,7 +80,10 @@ def job_of(data: Any) -> Job:
     if not isinstance(cases, list) or not cases:
         raise UsageError("A job needs `cases`: a list of objects with `args` or `stdin`, and `expected`.")
     pairs = [_case(case, entry) for case in cases]
-    program = Program(data["program"], entry, str(data.get("prelude", "")))
+    prelude = data.get("prelude", "")
+    if not isinstance(prelude, str):
+        raise UsageError(f"`prelude` is source text, got {type(prelude).__name__}.")
+    program = Program(data["program"], entry, prelude)
     return Job(program, tuple(c for c, _ in pairs), tuple(e for _, e in pairs), limits_of(data.get("limits", {})))
 
 
@@ -96,7 +100,7 @@ def limits_of(data: Any) -> Limits:
     if not isinstance(data, Mapping) or not all(type(v) in (int, float) for v in data.values()):
         raise UsageError(f"`limits` is an object of numbers. Known: {', '.join(sorted(known))}.")
     _known("limit", data, known)
-    return Limits(**{k: v if k.endswith("_s") else int(v) for k, v in data.items()})
+    return Limits(**{k: int(v) if type(v) is float and v.is_integer() else v for k, v in data.items()})
 
 
 def _known(kind: str, data: Mapping[str, Any], known: set[str]) -> None:
@@ -109,14 +113,45 @@ def _case(data: Any, entry: Entry) -> tuple[Case, Any]:
     if not isinstance(data, Mapping) or "expected" not in data:
         raise UsageError("A case is an object with `expected` and either `args` or `stdin`.")
     _known("case", data, _CASE_KEYS)
+    if not isinstance(data.get("args", []), list):
+        raise UsageError("`args` of a case is a list of the arguments, also if there is one only.")
     try:
         expected = values.read(data["expected"])
-        args = tuple(values.read(list(data.get("args", []))))
+        args = tuple(values.read(data.get("args", [])))
     except (ValueError, TypeError) as error:
         raise UsageError(f"A case holds a value that cannot be read: {error}.") from None
     if entry.kind == "stdin" and not (isinstance(expected, str) and isinstance(data.get("stdin", ""), str)):
         raise UsageError("A case of a stdin program has texts for `stdin` and `expected`.")
     return Case(data.get("stdin", ""), args), expected
+
+
+def standard_input() -> TextIO:
+    """Standard input, any bytes of which can be read; CouldNotLook where it is closed."""
+    if sys.stdin is None:
+        raise CouldNotLook("Standard input is closed. Give jobs there, one line of JSON each, or name a file.")
+    sys.stdin.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
+    return sys.stdin
+
+
+class Tally:
+    """What the reports of all jobs come to."""
+
+    def __init__(self) -> None:
+        self.failed = self.not_run = 0
+        self.reason = ""
+
+    def add(self, told: Mapping[str, Any]) -> None:
+        """Count a job's report in."""
+        self.failed += not told["passed"]
+        missed = [row["detail"] for row in told["results"] if row["verdict"] == "isolation-failed"]
+        self.not_run += len(missed)
+        self.reason = self.reason or next(iter(missed), "")
+
+    def exit_code(self) -> int:
+        """0 if all passed, 1 if not. CouldNotLook if a case was not run: that says nothing about its program."""
+        if self.not_run:
+            raise CouldNotLook(f"{self.not_run} cases could not be run: {self.reason}. `gamekeeper doctor` shows more.")
+        return 1 if self.failed else 0
 
 
 def report(graded: Iterable[Graded], level: str) -> dict[str, Any]:

@@ -29,7 +29,7 @@ NEW_MOUNT, NEW_UTS, NEW_IPC, NEW_USER, NEW_PID, NEW_NET = (
 )
 BIND, RECURSIVE, PRIVATE = 4096, 16384, 1 << 18
 NO_SUID, NO_DEV, NO_EXEC = 2, 4, 8
-READ_ONLY, NO_SUID_ATTR, NO_DEV_ATTR, NO_EXEC_ATTR = 1, 2, 4, 8  # of mount_setattr
+READ_ONLY, NO_SUID_ATTR, NO_DEV_ATTR = 1, 2, 4  # of mount_setattr
 
 _PDEATHSIG, _DUMPABLE, _KEEPCAPS, _SECCOMP, _DROP_BOUND = 1, 4, 8, 22, 24
 _SUBREAPER, _NO_NEW_PRIVS, _AMBIENT = 36, 38, 47
@@ -213,10 +213,15 @@ def restrict_mount(path: str, flags: int, below: bool = True) -> None:
     _syscall("mount_setattr", _MOUNT_SETATTR, ctypes.c_int(_AT_FDCWD), where, how, attr, _word(len(attr)))
 
 
+def detach(path: str) -> None:
+    """Take a mount out of sight; it goes on for those that hold files of it."""
+    _called("umount", _library().umount2(os.fsencode(path), _DETACH))
+
+
 def pivot_root_here() -> None:
     """Make the working folder, which is a mount, the root; the old root is gone."""
     _syscall("pivot_root", _PIVOT_ROOT[machine()], b".", b".")
-    _called("umount", _library().umount2(b".", _DETACH))
+    detach(".")
     os.chdir("/")
 
 

@@ -1,7 +1,8 @@
 """Landlock: files are closed but for those named, also where there is no mount namespace.
 
-The rules follow the kernel's version of Landlock: what a version does not know it cannot close. Versions 1 and 2 do not
-close the truncation of files by path, which the seccomp filter does.
+The rules follow the kernel's version of Landlock: what a version does not know it cannot close. Versions 1 and 2 let a
+file be emptied by path, or when it is opened for reading; the seccomp filter closes both. No version closes Unix
+sockets that have a path, and only 6 and later close abstract ones: the filter closes sockets.
 
 Standard library only, and no import of the package: the fork server imports this file on its own.
 """
@@ -33,8 +34,8 @@ WRITE = (_FIRST | _REFER | _TRUNCATE) & ~(_EXECUTE | _MAKE_CHAR | _MAKE_SOCK | _
 _OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
 
 
-def enter(rules: Iterable[tuple[str, int]]) -> None:
-    """Allow what the rules say, a path and rights on it and below, and nothing else, for good."""
+def enter(rules: Iterable[tuple[str | int, int]]) -> None:
+    """Allow what the rules say, a path or an open folder and rights on it and below, and nothing else, for good."""
     abi = kernel.landlock_abi()
     if not abi:
         raise OSError("this kernel has no Landlock, or it is switched off")
@@ -58,9 +59,10 @@ def _attr(abi: int, handled: int) -> bytes:
     return struct.pack(f"={len(fields)}Q", *fields)
 
 
-def _allow(ruleset: int, path: str, rights: int) -> None:
+def _allow(ruleset: int, path: str | int, rights: int) -> None:
     try:
-        fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        name, folder = (".", path) if isinstance(path, int) else (path, None)
+        fd = os.open(name, os.O_PATH | os.O_CLOEXEC, dir_fd=folder)
     except OSError:
         return  # not on this system
     try:

@@ -20,36 +20,41 @@ _REPORT_ROOM = 32 * _MB  # a program that ran out of memory may still say so
 _RECOUNT_S = 5.0
 LOOK_S = 0.02
 """How often a running case is looked at."""
+_PAGE = resource.getpagesize()
+_TICKS = os.sysconf("SC_CLK_TCK")
 Plan = list[tuple[int, tuple[int, int]]]
 
 
 def own_size(file: int) -> int:
     """The address space of this process in bytes; a generous guess where /proc does not tell."""
     try:
-        return int(os.pread(file, 64, 0).split()[0]) * resource.getpagesize()
+        return int(os.pread(file, 64, 0).split()[0]) * _PAGE
     except OSError:
         return 512 * _MB
 
 
-def memory_together(most: int) -> int:
-    """Resident bytes of all processes of this process namespace but the first, if there are at least two of them.
+def together(most: int) -> tuple[int, float]:
+    """Resident bytes and CPU seconds of all processes of this process namespace but the first; no more than `most`
+    bytes are counted, and nothing where there is one process only.
 
-    The limit of address space is one of each process; a case that starts others has it once.
+    The limits of address space and CPU time are those of each process; a case that starts others has them once.
     """
     try:
         pids = [name for name in os.listdir("/proc") if name.isdigit() and name != "1"]
     except OSError:
-        return 0
-    total = 0
+        return 0, 0.0
+    pages = ticks = 0
     for pid in pids if len(pids) > 1 else ():
         try:
-            with open(f"/proc/{pid}/statm") as file:
-                total += int(file.read().split()[1]) * resource.getpagesize()
+            with open(f"/proc/{pid}/stat") as file:
+                words = file.read().rpartition(")")[2].split()
+            ticks += sum(map(int, words[11:15]))  # its own, and those of children that it has waited for
+            pages += int(words[21])
         except (OSError, ValueError, IndexError):
             continue  # it has ended meanwhile
-        if total > most:
+        if pages * _PAGE > most:
             break
-    return total
+    return pages * _PAGE, ticks / _TICKS
 
 
 def plan(limits: Mapping[str, Any], size: int, task_limit: int) -> Plan:

@@ -1,8 +1,9 @@
 """The caller's side: a few fork servers, cases dealt out to them, results gathered and read with suspicion.
 
-A server that dies or falls silent is replaced. The case that it was at is tried once more in a fresh one; if that one
-goes down too, the case is to blame and its result is "killed". Where no server can be had at all, results say
-"isolation-failed" with the reason: the caller must not take that for the program's failure.
+A server that dies or falls silent is replaced. The case that it was at is tried once more, as the first one of a fresh
+server, where no other case can be at fault; if that goes down too, the case is to blame and its result is "killed". A
+server may also leave, which is nobody's fault. Where no server can be had at all, results say "isolation-failed" with
+the reason: the caller must not take that for the program's failure.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gamekeeper.errors import UsageError
-from gamekeeper.sandbox.forkserver import ForkServer, ServerLost, Work, ready
-from gamekeeper.sandbox.layers import LAYERS, check_level, default_level, level_of, require
+from gamekeeper.sandbox import frame
+from gamekeeper.sandbox.forkserver import ForkServer, ServerLeft, ServerLost, Work, ready
+from gamekeeper.sandbox.layers import LAYERS, IsolationTooLow, check_level, default_level, level_of, require
 from gamekeeper.sandbox.records import Case, CaseResult, Limits, Program
 from gamekeeper.sandbox.wire import read_result
 
@@ -50,15 +52,19 @@ class _Batch:
     def left(self) -> int:
         return len(self.work) - len(self.results)
 
-    def take_back(self, waiting: deque[Work]) -> None:
+    def take_back(self, waiting: deque[Work], blame: bool) -> None:
         """Put the cases of a lost server back in front, unless the first has now brought down its second."""
-        if waiting:
+        if waiting and blame:
             at = waiting[0][0]
             self.downs[at] += 1
             if self.downs[at] >= _TRIES:
                 self.results[at] = CaseResult("killed", detail="it brought down the fork server, twice")
                 waiting.popleft()
         self.todo.extendleft(reversed(waiting))
+
+    def next_is_suspect(self) -> bool:
+        """Whether the next case was at hand when a server went down."""
+        return self.downs[self.todo[0][0]] > 0
 
     def in_order(self, missing: str = "") -> list[CaseResult]:
         return [self.results.get(i) or CaseResult("isolation-failed", detail=missing) for i in range(len(self.work))]
@@ -119,6 +125,7 @@ class Sandbox:
 
     def _first_server(self) -> ForkServer:
         with self._lock:
+            self._check_floor()
             self._grow(1)
             return self._servers[0]
 
@@ -135,15 +142,16 @@ class Sandbox:
 
     def _run(self, batch: _Batch) -> list[CaseResult]:
         try:
+            self._check_floor()
             while batch.left:
                 self._grow(min(self.workers, batch.left))
                 for server in list(self._servers):
                     try:
                         self._exchange(server, batch)
-                    except ServerLost:
+                    except ServerLost as lost:
                         self._servers.remove(server)
                         server.kill()
-                        batch.take_back(server.waiting)
+                        batch.take_back(server.waiting, blame=not isinstance(lost, ServerLeft))
                 self._await(batch.limits)
         except ServerLost as lost:
             self._drop_all()
@@ -155,7 +163,21 @@ class Sandbox:
         return batch.in_order()
 
     def _exchange(self, server: ForkServer, batch: _Batch) -> None:
+        self._take_in(server, batch)
+        self._deal(server, batch)
+        try:
+            server.flush()
+        except ServerLost:
+            self._take_in(server, batch)  # it may have answered, and said that it leaves, before it was gone
+            raise
+        if server.waiting and time.monotonic() - server.heard > batch.limits.wall_s + _GRACE_S:
+            raise ServerLost("the fork server has stopped answering")
+
+    def _take_in(self, server: ForkServer, batch: _Batch) -> None:
+        """Read the answers that have arrived."""
         for answer in server.receive():
+            if answer.kind == frame.LEAVING:
+                raise ServerLeft(answer.note)
             if not server.waiting:
                 raise ServerLost("the fork server answered without a question")
             index, program, _ = server.waiting[0]
@@ -164,11 +186,15 @@ class Sandbox:
             except ValueError as error:
                 raise ServerLost(f"the fork server sent nonsense: {error}") from None
             server.waiting.popleft()
+
+    def _deal(self, server: ForkServer, batch: _Batch) -> None:
+        """Queue cases at a server as far as there is room."""
         while batch.todo and len(server.waiting) < _AHEAD_CASES and len(server.outgoing) < _AHEAD_BYTES:
+            if batch.next_is_suspect() and not server.fresh:
+                if server.waiting:
+                    return
+                raise ServerLeft("a case that brought down its server needs a fresh one")
             server.push(batch.todo.popleft(), batch.limits)
-        server.flush()
-        if server.waiting and time.monotonic() - server.heard > batch.limits.wall_s + _GRACE_S:
-            raise ServerLost("the fork server has stopped answering")
 
     def _await(self, limits: Limits) -> None:
         """Sleep until a server has news or takes more."""
@@ -178,11 +204,21 @@ class Sandbox:
             left = max(0.01, limits.wall_s + _GRACE_S - silent + 0.01)
             ready({**{s.of: select.POLLIN for s in busy}, **{s.to: select.POLLOUT for s in busy if s.outgoing}}, left)
 
+    def _check_floor(self) -> None:
+        """Before each call: what is required may have been raised since a server was started."""
+        for server in self._servers:
+            require(server.layers, server.refused, self.required or default_level())
+
     def _grow(self, count: int) -> None:
         while len(self._servers) < count:
+            level = self.required or default_level()  # a misspelt one is told before a server is started
             server = ForkServer(self.wanted, self.packages)
+            try:
+                require(server.layers, server.refused, level)
+            except IsolationTooLow:
+                server.kill()  # a server that is not in the list cannot be taken for one that was let in
+                raise
             self._servers.append(server)
-            require(server.layers, server.refused, self.required or default_level())
 
     def _drop_all(self) -> None:
         while self._servers:
@@ -199,13 +235,25 @@ def find_packages(names: Sequence[str]) -> tuple[Path, ...]:
     """Where installed packages lie, with the shared libraries that wheels put beside them."""
     found: list[Path] = []
     for name in names:
-        spec = importlib.util.find_spec(name) if name.isidentifier() else None
-        if spec is None or spec.origin is None:
+        origin = _origin(name)
+        if origin is None:
             raise UsageError(f"The package {name!r} is not installed. Give names of installed packages, e.g. numpy.")
-        place = Path(spec.origin)
+        place = Path(origin)
+        if not place.exists():  # "built-in" or "frozen": no place that could be shown
+            raise UsageError(
+                f"{name!r} has no files: it comes with Python ({origin}). Programs have it without asking."
+            )
         place = place.parent if place.name == "__init__.py" else place
         found += [place, *(p for p in [place.with_name(f"{name}.libs")] if p.is_dir())]
     return tuple(found)
+
+
+def _origin(name: str) -> str | None:
+    try:
+        spec = importlib.util.find_spec(name) if name.isidentifier() else None
+    except ValueError:  # of __main__ and the like: there is a module, but nothing to find it by
+        return None
+    return spec.origin if spec is not None else None
 
 
 def _forget_all() -> None:

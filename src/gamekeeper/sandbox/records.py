@@ -7,11 +7,13 @@ that travel, so a program cannot find them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from typing import Any
 
 from gamekeeper.errors import UnknownName, UsageError
+from gamekeeper.sandbox.values import read
 
 VERDICTS = ("passed", "wrong", "error", "timeout", "memory", "output-limit", "killed", "isolation-failed")
 FINISHED = "finished"
@@ -61,12 +63,14 @@ class Case:
 
 
 _LEAST = {"cpu_s": 0.01, "wall_s": 0.01, "memory_mb": 8, "output_bytes": 0, "processes": 0, "files": 8}
-_MOST = 1 << 31
+_MOST = {"cpu_s": 1e6, "wall_s": 1e6}
+_MOST_WHOLE = (1 << 31) - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one case may use. Memory is the program's own, beyond that of the interpreter."""
+    """What one case may use, with all the processes that it starts. Memory is the program's own, beyond that of the
+    interpreter. Seconds go up to 1e6."""
 
     cpu_s: float = 2.0
     wall_s: float = 10.0
@@ -77,9 +81,12 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name, low in _LEAST.items():
-            value = getattr(self, name)
-            if not low <= value < _MOST:
-                raise UsageError(f"Limits.{name} must be at least {low} and below {_MOST:g}, got {value!r}.")
+            value, high = getattr(self, name), _MOST.get(name, _MOST_WHOLE)
+            kinds, what = ((int, float), "a number") if name in _MOST else ((int,), "a whole number")
+            if not isinstance(value, kinds) or isinstance(value, bool) or not low <= value <= high:
+                raise UsageError(
+                    f"Limits.{name} must be {what} of at least {low} and at most {high:.10g}, got {value!r}."
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,21 +113,52 @@ class CaseResult:
     written: int = 0
 
 
+class PackedResult(CaseResult):
+    """A result with a large value, which is held as the text of the claim and read each time that it is asked for.
+
+    Decoded, a claim may be thirty times its size; a caller may hold the results of thousands of cases at once.
+    """
+
+    __slots__ = ("claim",)
+    claim: bytes
+
+    def __init__(self, result: CaseResult, claim: bytes) -> None:
+        for one in fields(result):
+            if one.name != "value":
+                object.__setattr__(self, one.name, getattr(result, one.name))
+        object.__setattr__(self, "claim", claim)
+
+    @property
+    def value(self) -> Any:
+        return read(json.loads(self.claim)["value"])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return CaseResult, tuple(getattr(self, one.name) for one in fields(self))
+
+
 def same_value(got: Any, expected: Any) -> bool:
-    """Equal, and of exactly the same types all the way down: 1, 1.0 and True are three values."""
+    """Equal, and of exactly the same types all the way down, keys and members of sets too: 1, 1.0 and True are three
+    values."""
     if type(got) is not type(expected):
         return False
     if isinstance(got, list | tuple):
         return len(got) == len(expected) and all(map(same_value, got, expected))
     if isinstance(got, dict):
-        return _typed(got) == _typed(expected) and all(same_value(v, expected[k]) for k, v in got.items())
+        theirs = {_typed(k): v for k, v in expected.items()}
+        same_keys = len(got) == len(theirs) and all(_typed(k) in theirs for k in got)
+        return same_keys and all(same_value(v, theirs[_typed(k)]) for k, v in got.items())
     if isinstance(got, set | frozenset):
-        return _typed(got) == _typed(expected)
+        return set(map(_typed, got)) == set(map(_typed, expected))
     return bool(got == expected)
 
 
-def _typed(keys: Iterable[Any]) -> set[tuple[type, Any]]:
-    return {(type(k), k) for k in keys}
+def _typed(key: Any) -> Any:
+    """A key that equals another only if all its parts are of the same types."""
+    if isinstance(key, tuple):
+        return type(key), tuple(map(_typed, key))
+    if isinstance(key, frozenset):
+        return type(key), frozenset(map(_typed, key))
+    return type(key), key
 
 
 def same_lines(got: str, expected: str) -> bool:

@@ -66,7 +66,7 @@ class Setup:
         space: dict[str, Any] = {"__name__": "prelude"}
         try:
             exec(compile(prelude, "<prelude>", "exec"), space)
-        except Exception as error:  # noqa: BLE001 - the caller's own code: it hears of it with each case
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the caller's own code: it hears of it with each case
             self.trouble = f"the prelude failed: {type(error).__name__}: {error}"
         return {k: v for k, v in space.items() if k not in ("__name__", "__builtins__")}
 
@@ -132,21 +132,43 @@ class Server:
             _receive(length)
             _send(frame.note(frame.NOT_STARTED, setup.trouble))
             return
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            self._leave(f"no process for the case: {error}", answer=frame.NOT_STARTED)
         if pid == 0:
             self._become_case(setup, plan, length)
         reason = self.end.watch(pid, setup, start)
         ended = time.monotonic()
         status, cpu = self.end.reap(pid, reason is not None)
+        if reason is None and ending.overdrawn(cpu, setup.cpu_s):
+            reason = frame.CPU_TIME
         begun = _begun()
         if begun is None:
-            # How much of the body has been read is not known: the answer goes out, and a new server has to come.
-            _send(frame.note(frame.NOT_STARTED, "the process of the case could not be set up"))
-            raise stage.Closed
+            self._leave("the process of the case could not be set up", answer=frame.NOT_STARTED)
+        trouble = self._clean()  # before the answer: what goes wrong in it is this case's doing and not the next one's
         self._answer(setup.output, reason, status, (cpu, ended - begun))
-        # Last, so that a folder that cannot be cleaned costs this server its life and not the case its result.
-        if self.folder.clean():
-            self.folder.enter()
+        if trouble:
+            self._leave(trouble)
+
+    def _leave(self, why: str, answer: int | None = None) -> NoReturn:
+        """End this server between two cases, and say so; after this answer, if there is none yet.
+
+        How much of the last body has been read may not be known; the rest of it must not be read here.
+        """
+        if answer is not None:
+            _send(frame.note(answer, why))
+        _send(frame.note(frame.LEAVING, why))
+        raise stage.Closed
+
+    def _clean(self) -> str:
+        """Make the folder ready for the next case; what is in the way of that."""
+        try:
+            if self.folder.clean():
+                self.folder.enter()
+        except OSError as error:
+            return f"the working folder cannot be cleaned: {error}"
+        return ""
 
     def _answer(self, most: int, reason: int | None, status: int, times: tuple[float, float]) -> None:
         out, err, claim = wrote = [os.lseek(fd, 0, os.SEEK_END) for fd in _OUTPUTS]
@@ -157,8 +179,11 @@ class Server:
         _send(frame.ANSWER.pack(kind, number, *times, out, err, claim, 0))
         for fd, size in zip(_OUTPUTS, sizes, strict=True):
             _copy(fd, size)
-        for fd in (0, *_OUTPUTS):  # new ones, also where nothing was written: a file's flags could be a message
-            _renew(fd)
+        try:
+            for fd in (0, *_OUTPUTS):  # new ones, also where nothing was written: a file's flags could be a message
+                _renew(fd, self.ground.files)
+        except OSError as error:
+            self._leave(f"no files for the next case: {error}")
 
     def _become_case(self, setup: Setup, plan: limits.Plan, length: int) -> NoReturn:
         """In the new process: read the job, put every limit in place, say so, run the program."""
@@ -215,11 +240,13 @@ def _send(data: bytes) -> None:
 
 
 def _copy(file: int, size: int) -> None:
-    """Send the beginning of a file without taking it into this process's memory."""
+    """Send the beginning of a file without taking it into this process's memory, where the system can."""
     at = 0
     try:
-        while at < size:
-            at += os.sendfile(_WRITE, file, at, size - at)
+        while kernel.LINUX and at < size and (sent := os.sendfile(_WRITE, file, at, size - at)):
+            at += sent
+        while at < size:  # elsewhere only a socket can be sent to; a file that was cut meanwhile is filled up
+            at += os.write(_WRITE, os.pread(file, min(size - at, 1 << 16), at) or b"\0")
     except BrokenPipeError:
         raise stage.Closed from None
 
@@ -249,16 +276,18 @@ def _feed(text: str) -> None:
     os.lseek(0, 0, os.SEEK_SET)
 
 
-def _renew(fd: int) -> None:
+def _renew(fd: int, folder: int) -> None:
     """Put an empty file in a descriptor's place."""
-    file = _scratch()
+    file = _scratch(folder)
     if file != fd:
         os.dup2(file, fd)
         os.close(file)
 
 
-def _scratch() -> int:
-    """An anonymous file in memory, gone when the last process lets go of it."""
+def _scratch(folder: int) -> int:
+    """A nameless file in memory, gone when the last process lets go of it."""
+    if folder >= 0:
+        return os.open(".", os.O_TMPFILE | os.O_RDWR | os.O_EXCL, 0o600, dir_fd=folder)
     if hasattr(os, "memfd_create"):
         return os.memfd_create("case")
     import tempfile
@@ -267,7 +296,7 @@ def _scratch() -> int:
         return os.dup(file.fileno())
 
 
-def _arrange_files() -> None:
+def _arrange_files(folder: int) -> None:
     """Move the pipes away from 0 and 1, and put files of a case's kind in their place, so that the streams that a case
     inherits are ready made."""
     os.dup2(0, _READ)
@@ -277,7 +306,7 @@ def _arrange_files() -> None:
         os.close(fd)
     os.set_blocking(_STARTED_READ, False)
     for fd in (0, *_OUTPUTS):
-        _renew(fd)
+        _renew(fd, folder)
     sys.stdin = sys.__stdin__ = _stream(0, "r", "strict")  # type: ignore[misc]
     sys.stdout = sys.__stdout__ = _stream(1, "w", "strict")  # type: ignore[misc]
     sys.stderr = sys.__stderr__ = _stream(2, "w", "backslashreplace")  # type: ignore[misc]
@@ -304,4 +333,6 @@ def main() -> None:
     base, wanted, *packages = sys.argv[1:]
     sys.argv = [""]
     ground = stage.Stage(base, frozenset(wanted.split(",")), packages)
-    launch.launch(ground, _arrange_files, _serve, lambda text: _send(frame.note(frame.FAILED, text)))
+    launch.launch(
+        ground, lambda: _arrange_files(ground.files), _serve, lambda text: _send(frame.note(frame.FAILED, text))
+    )

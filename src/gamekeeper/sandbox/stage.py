@@ -22,6 +22,7 @@ else:
     import places
     import syscalls
 
+_FILES = 15  # where no file of a case will be put
 SPACES = ("user", "mount", "pid", "network", "ipc")
 
 
@@ -45,11 +46,11 @@ class Stage:
         if not self.root:
             self.refused["other-user"] = "this user namespace has no other" if os.geteuid() == 0 else "for root only"
         self.has_proc = True
-        self.size_file = self.children_file = -1
+        self.size_file = self.children_file = self.files = -1
 
     @property
     def work(self) -> str:
-        """The folder that holds the working folder of cases."""
+        """The folder that holds the working folder of cases, and that they cannot write to if their user is another."""
         return enclosure.WORK if "mount-namespace" in self.held else f"{self.base}/work"
 
     def package_folder(self) -> str:
@@ -85,7 +86,10 @@ class Stage:
         """The part after the fork, which may be in a process namespace by now. Raises OSError where refused."""
         if "mount" in spaces:
             owner = self.uid or enclosure.OVERFLOW_ID
-            self.has_proc = enclosure.build(self.base, self.packages, owner)
+            self.has_proc, files = enclosure.build(self.base, self.packages, owner)
+            os.dup2(files, _FILES, inheritable=False)
+            os.close(files)
+            self.files = _FILES
         # Root has to become somebody else first, in a root of its own, and to tell the new namespace so through /proc.
         as_somebody_else = "other-user" in self.wanted and "mount" in spaces and self.has_proc
         own_user = "user" in spaces and (not self.root or as_somebody_else)
@@ -100,12 +104,15 @@ class Stage:
             enclosure.become_nobody(self.uid, own_user)
             self.held.append("other-user")
             return
-        os.chown(self.work, self.uid, self.uid)
+        case = f"{self.work}/{folder.CASE}"
+        os.mkdir(case, 0o700)
+        os.chown(case, self.uid, self.uid)
+        os.chmod(self.work, 0o755)
         os.chmod(self.base, 0o711)
         if kernel.leave_root(self.uid, os.__file__):
             self.held.append("other-user")
         else:
-            os.chown(self.work, 0, 0)
+            os.chown(case, 0, 0)
 
     # Layers of the process
 
@@ -123,23 +130,32 @@ class Stage:
         self.try_layer("hidden-server", kernel.hide_memory)
         self.try_layer("landlock", lambda: landlock.enter(self._rules()))
         self.try_layer("seccomp", self._filter)
+        self.folder.closed = "seccomp" in self.held and self._files_are_closed()
 
-    def _rules(self) -> list[tuple[str, int]]:
+    def _rules(self) -> list[tuple[str | int, int]]:
         inside = "mount-namespace" in self.held
-        rules = [(path, landlock.READ) for path in places.readable() if path != places.LIBRARY]
+        rules: list[tuple[str | int, int]] = [
+            (path, landlock.READ) for path in places.readable() if path != places.LIBRARY
+        ]
         rules += [(path, landlock.READ) for path in places.entries(places.LIBRARY)]
         rules += [(places.LIBRARY, landlock.NAMES), *((path, landlock.DEVICE) for path in places.DEVICES)]
         rules += [(places.PACKAGES if inside else path, landlock.READ) for path in self.packages]
         # Without a file system of bounded size of its own, a program writes nowhere.
-        rules.append((self.work, landlock.WRITE) if inside else (self.base, landlock.READ))
+        rules.append((enclosure.CASE, landlock.WRITE) if inside else (self.base, landlock.READ))
+        if self.files >= 0:
+            rules.append((self.files, landlock.WRITE))
         return [*rules, ("/proc", landlock.READ)] if inside and "pid-namespace" in self.held else rules
 
     def _filter(self) -> None:
         machine = kernel.machine()
         if not syscalls.known(machine):
             raise OSError(f"no table of system calls for {machine}")
-        foreign = "landlock" in self.held and "mount-namespace" not in self.held
-        kernel.install_filter(syscalls.server_filter(machine, closed_files=foreign))
+        foreign, nameless = self._files_are_closed(), self.files >= 0
+        kernel.install_filter(syscalls.server_filter(machine, closed_files=foreign, closed_memory=nameless))
+
+    def _files_are_closed(self) -> bool:
+        """Whether foreign files have names here and Landlock lets nobody write to any."""
+        return "landlock" in self.held and "mount-namespace" not in self.held
 
 
 if TYPE_CHECKING:

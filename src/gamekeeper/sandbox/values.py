@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _SMALL = 1 << 53
 _DEPTH = 64
-_COLLISIONS = 1000
+_COLLISIONS = 50
 _MARKS = {tuple: "t", set: "s", frozenset: "z"}
 
 
@@ -61,10 +61,32 @@ def _write_many(kind: type, value: Any, depth: int) -> str:
     raise Unwritable(str(kind.__name__)[:80])
 
 
-def read(data: Any, depth: int = _DEPTH) -> Any:
-    """The value behind parsed JSON that `write` made; ValueError on anything else."""
+def read(data: Any, most_parts: float = float("inf")) -> Any:
+    """The value behind parsed JSON that `write` made; ValueError on anything else, and on more parts than wanted: an
+    empty list is three bytes to claim and eighty to hold."""
+    if type(data) in (list, dict):
+        _count(data, most_parts)
+    return _read(data, _DEPTH)
+
+
+def _count(data: Any, most: float) -> None:
+    """Before any value is made. Without recursion: how deep it goes is not known yet."""
+    left, parts = [data], 0
+    while left:
+        inner = left.pop()
+        if type(inner) is list:
+            parts += len(inner)
+            left += [part for part in inner if type(part) in (list, dict)]
+        elif type(inner) is dict:
+            parts += len(inner)
+            left += inner.values()
+        if parts > most:
+            raise ValueError("too many parts")
+
+
+def _read(data: Any, depth: int) -> Any:
     if type(data) is list:
-        return [read(v, _deeper(depth)) for v in data]
+        return _many(data, depth)
     if type(data) is not dict:
         return data
     if len(data) != 1:
@@ -91,12 +113,13 @@ def _spread(items: list[Any]) -> list[Any]:
 
 
 def _many(body: Any, depth: int) -> list[Any]:
-    return [read(v, _deeper(depth)) for v in body]
+    inner = _deeper(depth)  # also of what is empty: it is as deep when it is written again
+    return [_read(v, inner) for v in body]
 
 
 def _read_dict(body: Any, depth: int) -> dict[Any, Any]:
     inner = _deeper(depth)
-    pairs = [(read(k, inner), read(v, inner)) for k, v in body]
+    pairs = [(_read(k, inner), _read(v, inner)) for k, v in body]
     _spread([k for k, _ in pairs])
     return dict(pairs)
 

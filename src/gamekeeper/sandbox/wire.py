@@ -15,9 +15,11 @@ from typing import Any
 
 from gamekeeper.errors import UsageError
 from gamekeeper.sandbox import frame
-from gamekeeper.sandbox.records import FINISHED, Case, CaseResult, Limits, Opaque, Program
+from gamekeeper.sandbox.records import FINISHED, Case, CaseResult, Limits, Opaque, PackedResult, Program
 from gamekeeper.sandbox.values import read
 
+_MOST_PARTS = 1_000_000
+_LARGE_BYTES = 256
 _STOPPED = {
     frame.CPU_TIME: ("timeout", "CPU time"),
     frame.WALL_TIME: ("timeout", "wall time"),
@@ -103,7 +105,9 @@ def read_result(program: Program, answer: Answer) -> CaseResult:
     else:
         raise ValueError(f"a frame of kind {answer.kind}")
     written = len(answer.stdout) + len(answer.stderr) + len(answer.claim)
-    return CaseResult(status, value, answer.stdout, answer.stderr, detail, answer.cpu_s, answer.wall_s, written)
+    result = CaseResult(status, value, answer.stdout, answer.stderr, detail, answer.cpu_s, answer.wall_s, written)
+    large = len(answer.claim) > _LARGE_BYTES and status == FINISHED and value is not None
+    return PackedResult(result, answer.claim) if large and not isinstance(value, Opaque) else result
 
 
 def _signalled(number: int) -> tuple[str, Any, str]:
@@ -128,7 +132,7 @@ def _exited(kind: str, exit_code: int, claim: bytes) -> tuple[str, Any, str]:
         if "opaque" in said:
             return FINISHED, Opaque(str(read(said["opaque"]))[:80]), ""
         if "value" in said:
-            return FINISHED, read(said["value"]), ""
+            return FINISHED, read(said["value"], _MOST_PARTS), ""
     except (ValueError, AttributeError, TypeError, RecursionError):
         return "error", None, "the claim cannot be read"
     return "error", None, "the process ended before the call returned"
