@@ -269,7 +269,7 @@ def test_the_drawn_tasks_are_mixed_as_stated() -> None:
 
 def test_a_result_that_the_machine_may_be_to_blame_for_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     told = iter(("killed", "isolation-failed", "finished", "error"))
-    monkeypatch.setattr(tamper_tests, "run_many", lambda jobs, _: [[sandbox.CaseResult(next(told))] for _ in jobs])
+    monkeypatch.setattr(tamper_tests, "run_many", lambda jobs, *_: [[sandbox.CaseResult(next(told))] for _ in jobs])
     results, work = tamper_tests.Results(), [(sandbox.Program("x"), sandbox.Case())]
-    found = [results.of(work, tamper_tests.POCKET_LIMITS)[0].status for _ in range(4)]
+    found = [results.of(work, tamper_tests.POCKET_LIMITS, ())[0].status for _ in range(4)]
     assert found == ["killed", "isolation-failed", "finished", "finished"]
