@@ -6,6 +6,7 @@ import json
 import marshal
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -418,3 +419,9 @@ def test_a_level_that_is_required_holds_with_packages_too(monkeypatch: pytest.Mo
         with pytest.raises(IsolationTooLow):
             pool.run_many([(program, [Case(args=(3,))])], QUICK, ("numpy",))
     low.close()
+
+
+@pytest.mark.parametrize(("stdin", "args"), [((2,), ()), ("", [2]), (b"2", ()), (None, ())])
+def test_a_case_of_the_wrong_types_is_refused_and_not_run(stdin: Any, args: Any) -> None:
+    with pytest.raises(UsageError, match=r"A case is Case\(stdin=TEXT\) or Case\(args=TUPLE\)"):
+        Case(stdin, args)

@@ -61,6 +61,13 @@ class Case:
     stdin: str = ""
     args: tuple[Any, ...] = ()
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.stdin, str) or not isinstance(self.args, tuple):
+            raise UsageError(
+                f"A case is Case(stdin=TEXT) or Case(args=TUPLE), got {type(self.stdin).__name__} as stdin and "
+                f"{type(self.args).__name__} as args."
+            )
+
 
 _LEAST = {"cpu_s": 0.01, "wall_s": 0.01, "memory_mb": 8, "output_bytes": 0, "processes": 0, "files": 8}
 _MOST = {"cpu_s": 1e6, "wall_s": 1e6}
