@@ -11,8 +11,8 @@ import io
 import re
 import socket
 import sys
-import tarfile
 import tempfile
+import zipfile
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack, redirect_stdout
 from dataclasses import replace
@@ -119,17 +119,17 @@ def remote_cell(plain: Mapping[str, Any], addresses: list[str], *packed: bytes) 
 
 
 def pack(folder: Path, leave: Collection[str] = ()) -> bytes:
-    """A folder's files, but for those with these names, as the bytes of a tar file."""
+    """A folder's files, but for those with these names, as the bytes of a zip file."""
     held = io.BytesIO()
-    with tarfile.open(fileobj=held, mode="w") as tar:
+    with zipfile.ZipFile(held, "w") as box:
         for path in sorted(folder.rglob("*")):
             if path.is_file() and path.name not in leave:
-                tar.add(path, str(path.relative_to(folder)), recursive=False)
+                box.write(path, path.relative_to(folder))
     return held.getvalue()
 
 
 def unpack(data: bytes, folder: Path) -> None:
-    """The inverse of `pack`; files that are there are replaced."""
+    """The inverse of `pack`; files that are there are replaced. Whatever its names say, all lands in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-        tar.extractall(folder, filter="data")
+    with zipfile.ZipFile(io.BytesIO(data)) as box:  # tarfile has no safe way of its own before Python 3.11.4
+        box.extractall(folder)
