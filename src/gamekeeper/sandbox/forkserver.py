@@ -27,6 +27,7 @@ from gamekeeper.sandbox.wire import Answer, AnswerReader, write_case, write_setu
 _FOLDER = Path(__file__).parent
 _START = "import sys; sys.path.insert(0, sys.argv.pop(1)); import server; del sys.path[0]; server.main()"
 _START_S = 30.0
+_PIPE_BYTES = 1 << 16
 _OPTIONS = ("-s", "-S", "-P", "-B", "-X", "utf8")
 Work = tuple[int, Program, Case]
 
@@ -127,13 +128,15 @@ class ForkServer:
         """The answers that have arrived."""
         while True:
             try:
-                data = os.read(self.of, 1 << 20)
+                data = os.read(self.of, _PIPE_BYTES)
             except BlockingIOError:
                 return
             if not data:
                 raise ServerLost("the fork server is gone")
             self.heard = time.monotonic()
             yield from self.reader.feed(data)
+            if len(data) < _PIPE_BYTES:  # all there was: to ask again would cost more than to wait
+                return
 
     def kill(self) -> None:
         """End the process, what is left of its case, and its folder."""

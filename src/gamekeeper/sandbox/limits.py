@@ -74,7 +74,13 @@ def plan(limits: Mapping[str, Any], size: int, task_limit: int) -> Plan:
         ("RLIMIT_STACK", _STACK, resource.RLIM_INFINITY),
         ("RLIMIT_AS", memory, memory + _REPORT_ROOM),
     )
-    return [_below(getattr(resource, name), soft, hard) for name, soft, hard in wanted if hasattr(resource, name)]
+    found = [_below(getattr(resource, name), soft, hard) for name, soft, hard in wanted if hasattr(resource, name)]
+    return [(which, pair) for which, pair in found if resource.getrlimit(which) != pair]
+
+
+def settle() -> None:
+    """Put in force what is the same for all cases, so that they inherit it."""
+    apply([_below(resource.RLIMIT_CORE, 0, 0), _below(resource.RLIMIT_STACK, _STACK, resource.RLIM_INFINITY)], 0)
 
 
 def _below(which: int, soft: int, hard: int) -> tuple[int, tuple[int, int]]:

@@ -87,6 +87,7 @@ class Server:
         self.tasks = limits.TaskLimit(limits.counted_alone(ground.held), unneeded=self.filtered)
         self.end = ending.Ending(ground, parent, _READ)
         self.setups: list[Setup] = []
+        limits.settle()
         self.folder = ground.folder
         self.folder.enter()
         self._rehearse()
@@ -143,11 +144,10 @@ class Server:
         status, cpu = self.end.reap(pid, reason is not None)
         if reason is None and ending.overdrawn(cpu, setup.cpu_s):
             reason = frame.CPU_TIME
-        begun = _begun()
-        if begun is None:
+        if not _begun():
             self._leave("the process of the case could not be set up", answer=frame.NOT_STARTED)
         trouble = self._clean()  # before the answer: what goes wrong in it is this case's doing and not the next one's
-        self._answer(setup.output, reason, status, (cpu, ended - begun))
+        self._answer(setup.output, reason, status, (cpu, ended - start))
         if trouble:
             self._leave(trouble)
 
@@ -200,7 +200,7 @@ class Server:
             if "random" in sys.modules:
                 sys.modules["random"].seed(0)  # a fork takes a seed from the system; a score must not depend on it
             gc.enable()
-            os.write(_STARTED_WRITE, repr(time.monotonic()).encode())
+            os.write(_STARTED_WRITE, b"1")
             os.closerange(_FIRST_FREE, _LAST)
             code = child.run(job, setup.module, _reporter(_CLAIM), limits.free_memory)
         except BaseException:  # noqa: BLE001 - nothing may unwind into the server's loop; the exit code tells
@@ -208,13 +208,13 @@ class Server:
         os._exit(code)
 
 
-def _begun() -> float | None:
-    """When the program began; None if the process did not get that far. Only said before the program runs, so that no
-    program can claim that it was never started and go ungraded."""
+def _begun() -> bool:
+    """Whether the process got as far as its program. Only said before the program runs, so that no program can claim
+    that it was never started and go ungraded."""
     try:
-        return float(os.read(_STARTED_READ, 64))
-    except (BlockingIOError, ValueError):
-        return None
+        return bool(os.read(_STARTED_READ, 64))
+    except BlockingIOError:
+        return False
 
 
 def _receive(size: int) -> bytes:
