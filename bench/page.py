@@ -44,6 +44,17 @@ def render(record: Record) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def renewed(known: Record, later: Record) -> Record:
+    """A record with the sections that were measured later in place of its own; the page says which they are."""
+    sections = [name for name in SECTIONS if name in later]
+    marks = {name: {"commit": later["machine"]["commit"], "load": later["load"]} for name in sections}
+    return {**known, **{k: later[k] for k in sections}, "renewed": {**known.get("renewed", {}), **marks}}
+
+
+def again(mark: Record) -> str:
+    return f"at `{mark['commit'][:12]}`, load before {mark['load']:.2f}"
+
+
 def head(record: Record) -> Iterator[str]:
     about = record["machine"]
     yield "# Speed and size"
@@ -58,6 +69,7 @@ def head(record: Record) -> Iterator[str]:
         ["load before", f"{record['load']:.2f}" + (" (busy: read with care)" if record["load"] > 0.5 else "")],
         ["versions", f"Python {about['python']}, {versions}"],
         ["commit", f"`{about['commit']}`"],
+        *([f"measured again: {name}", again(found)] for name, found in record.get("renewed", {}).items()),
     ]
     yield table(["", ""], rows)
 

@@ -2,6 +2,7 @@
 
     python bench/run.py                      all sections; writes docs/records/bench.json and docs/bench.md
     python bench/run.py --only rouge,peak    some sections; writes them to --out only if asked
+    python bench/run.py --only rouge --renew these sections in the place of the committed record's; the page says which
     python bench/run.py --render             the page again from the committed record
 
 The two sides of the training comparison are programs that take the same options and print the same JSON line:
@@ -203,7 +204,9 @@ def main() -> int:
     for name in chosen:
         print(f"{name} ...", file=sys.stderr, flush=True)
         record[name] = SECTIONS[name](args)
-    out = args.out or (None if args.only else DOCS)
+    if args.renew:
+        record = page.renewed(json.loads((DOCS / "records" / "bench.json").read_text()), record)
+    out = args.out or (None if args.only and not args.renew else DOCS)
     if out is None:
         print(page.render(record))
         return 0
@@ -217,6 +220,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", metavar="NAMES", help=f"of {', '.join(SECTIONS)}; prints the page")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where bench.md and records/bench.json go")
+    parser.add_argument("--renew", action="store_true", help="with --only: in the place of the committed record's")
     parser.add_argument("--render", action="store_true", help="write the page again from the committed record")
     parser.add_argument("--checkpoint", type=Path, default=SHIPPED)
     parser.add_argument("--threads", type=int, default=2)

@@ -74,3 +74,14 @@ def test_our_side_scores_the_rows_in_order_by_the_game(bench: Any) -> None:
     assert [s.reward for s in ours.score_many([(first[0], [pays]), (second[0], [""])])] == [1.0, -1.0]
     with pytest.raises(SystemExit, match="64 items a step"):
         ours.items("train", 32, 3)
+
+
+def test_a_section_that_was_measured_again_says_so(bench: Any) -> None:
+    import page
+
+    known = {"machine": {"commit": "a" * 40}, "load": 0.1, "rouge": {"x": 1}, "grid": {"y": 2}}
+    later = {"machine": {"commit": "b" * 40}, "load": 0.2, "rouge": {"x": 3}}
+    found = page.renewed(known, later)
+    assert (found["rouge"], found["grid"], found["machine"]) == ({"x": 3}, {"y": 2}, known["machine"])
+    assert found["renewed"] == {"rouge": {"commit": "b" * 40, "load": 0.2}}
+    assert page.again(found["renewed"]["rouge"]) == f"at `{'b' * 12}`, load before 0.20"
