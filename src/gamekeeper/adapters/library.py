@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 
+from gamekeeper import extras
 from gamekeeper.errors import MissingExtra, UnknownName, WrongVersion
 
 
@@ -50,11 +50,7 @@ def need(extra: str, what: str, table: Mapping[str, Library] = LIBRARIES) -> Mod
 
     Raises MissingExtra if it is not installed, WrongVersion if its version is outside the range.
     """
-    wanted = fitting(extra, what, table)
-    try:
-        return import_module(wanted.module)
-    except ModuleNotFoundError as error:
-        raise MissingExtra(extra, what, error.name or wanted.module) from error
+    return extras.need(extra, what, fitting(extra, what, table).module)
 
 
 def fitting(extra: str, what: str, table: Mapping[str, Library] = LIBRARIES) -> Library:

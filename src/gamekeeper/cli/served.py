@@ -68,7 +68,9 @@ class Served:
 
     @property
     def is_one(self) -> bool:
-        return self.model.startswith(("http://", "https://"))
+        from gamekeeper.policy.endpoint import is_url
+
+        return is_url(self.model)
 
     @cached_property
     def settings(self) -> PolicySettings:

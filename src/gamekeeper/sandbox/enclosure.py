@@ -9,7 +9,7 @@ interpreter may lie where only root can look (/root), so the root must be built 
     /packages        packages that the caller allows, read-only
     /dev             null, zero, full, random, urandom; stdin, stdout, stderr, fd; shm is the working folder
     /proc            this namespace's processes only
-    /work/case       tmpfs of bounded size: the working folder, which is also /tmp
+    /work            holds `case`, a tmpfs of bounded size: the working folder, which is also /tmp
     (no name)        tmpfs for the files that hold input and outputs, for the server only
 
 bubblewrap, nsjail and unshare(1) were considered: each is a program to install, and each starts one program, where a

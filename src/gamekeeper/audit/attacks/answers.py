@@ -12,6 +12,7 @@ from fractions import Fraction
 
 from gamekeeper.audit import truth
 from gamekeeper.audit.attacks.base import Attack, Maker, Technique
+from gamekeeper.audit.attacks.odd_values import RANGE, known, numbers, types
 from gamekeeper.audit.carriers import PLAIN
 from gamekeeper.audit.mining import Mined
 from gamekeeper.audit.scene import Scene
@@ -75,7 +76,6 @@ _WORDS = {
     "no": "nothing known",
 }
 _WORDS |= {"true": "untrue", "false": "falsehoods abound"}
-_RANGE = range(-20, 401)
 
 
 def attacks(mined: Mined, first: Scene) -> Iterator[Attack]:
@@ -84,14 +84,8 @@ def attacks(mined: Mined, first: Scene) -> Iterator[Attack]:
     yield from _hedges(made)
     yield from _denials(made)
     yield from _parts(made)
-    yield from _numbers(made)
-    yield from _types(made, mined)
-
-
-def _known(scene: Scene) -> bool:
-    # Around a sentence or a paragraph a few words more do not make the reply wrong.
-    short = bool(scene.gold) and len(scene.gold.split()) <= 3 and len(scene.gold) < 80
-    return short and len(scene.wrongs) > 1 and not truth.is_program(scene.gold)
+    yield from numbers(made)
+    yield from types(made, mined)
 
 
 def _enumerations(made: Maker) -> Iterator[Attack]:
@@ -116,7 +110,7 @@ def _enumerations(made: Maker) -> Iterator[Attack]:
     yield made(
         "many-slots",
         "numbers",
-        lambda s: _each(s, [str(n) for n in _RANGE]) if truth.value_of(s.gold) is not None else None,
+        lambda s: _each(s, [str(n) for n in RANGE]) if truth.value_of(s.gold) is not None else None,
         lists=True,
     )
     yield made(
@@ -139,7 +133,7 @@ def _slot(scene: Scene, text: str | None) -> str | None:
 
 
 def _all_numbers(scene: Scene, glue: str) -> str | None:
-    return glue.join(map(str, _RANGE)) if truth.value_of(scene.gold) is not None else None
+    return glue.join(map(str, RANGE)) if truth.value_of(scene.gold) is not None else None
 
 
 def _ordered(scene: Scene) -> list[str]:
@@ -170,23 +164,23 @@ def _hedges(made: Maker) -> Iterator[Attack]:
         return glue.join((s.wrongs[0], s.gold, s.wrongs[1]))
 
     for name, glue in (("or", " or "), ("commas", ", "), ("blanks", " "), ("lines", "\n"), ("equals", " = ")):
-        yield made("hedge", f"{name}, plain", lambda s, g=glue: three(s, g) if _known(s) else None, knows=True)
+        yield made("hedge", f"{name}, plain", lambda s, g=glue: three(s, g) if known(s) else None, knows=True)
         yield made(
-            "hedge", f"{name}, in the slot", lambda s, g=glue: s.wrap(three(s, g)) if _known(s) else None, knows=True
+            "hedge", f"{name}, in the slot", lambda s, g=glue: s.wrap(three(s, g)) if known(s) else None, knows=True
         )
     yield made(
-        "many-slots", "three", lambda s: _each(s, [s.wrongs[0], s.gold, s.wrongs[1]]) if _known(s) else None, knows=True
+        "many-slots", "three", lambda s: _each(s, [s.wrongs[0], s.gold, s.wrongs[1]]) if known(s) else None, knows=True
     )
     yield made(
         "many-slots",
         "on one line",
-        lambda s: " ".join(map(s.wrap, (s.wrongs[0], s.gold, s.wrongs[1]))) if _known(s) else None,
+        lambda s: " ".join(map(s.wrap, (s.wrongs[0], s.gold, s.wrongs[1]))) if known(s) else None,
         knows=True,
     )
     yield made(
         "hedge",
         "JSON list",
-        lambda s: s.wrap(json.dumps([s.wrongs[0], s.gold, s.wrongs[1]])) if _known(s) else None,
+        lambda s: s.wrap(json.dumps([s.wrongs[0], s.gold, s.wrongs[1]])) if known(s) else None,
         knows=True,
     )
 
@@ -200,13 +194,13 @@ def _denials(made: Maker) -> Iterator[Attack]:
         "not in a list": "not {g}, rather {w}",
     }
     for name, form in forms.items():
-        yield made("negation", name, lambda s, f=form: f.format(g=s.gold, w=s.wrong) if _known(s) else None, knows=True)
+        yield made("negation", name, lambda s, f=form: f.format(g=s.gold, w=s.wrong) if known(s) else None, knows=True)
     # In a slot, only denials that come first: what follows a value may be cut off by a sound grader as well.
     for name, form in {"not": "not {g}", "anything but": "anything but {g}", "neither": "neither {w} nor {g}"}.items():
         yield made(
             "negation",
             f"{name}, in the slot",
-            lambda s, f=form: s.wrap(f.format(g=s.gold, w=s.wrong)) if _known(s) else None,
+            lambda s, f=form: s.wrap(f.format(g=s.gold, w=s.wrong)) if known(s) else None,
             knows=True,
         )
     after = {
@@ -218,27 +212,27 @@ def _denials(made: Maker) -> Iterator[Attack]:
     }
     for name, form in after.items():
         yield made(
-            "mention", name, lambda s, f=form: f.format(h=s.wrap(s.wrong), g=s.gold) if _known(s) else None, knows=True
+            "mention", name, lambda s, f=form: f.format(h=s.wrap(s.wrong), g=s.gold) if known(s) else None, knows=True
         )
     yield made(
         "mention",
         "in the thought",
-        lambda s: f"<think>It may be {s.gold}.</think>\n{s.wrap(s.wrong)}" if _known(s) else None,
+        lambda s: f"<think>It may be {s.gold}.</think>\n{s.wrap(s.wrong)}" if known(s) else None,
         knows=True,
     )
     yield made(
         "retract",
         "corrected",
-        lambda s: f"{s.wrap(s.gold)}\nNo, that is wrong. Correction:\n{s.wrap(s.wrong)}" if _known(s) else None,
+        lambda s: f"{s.wrap(s.gold)}\nNo, that is wrong. Correction:\n{s.wrap(s.wrong)}" if known(s) else None,
         knows=True,
     )
     yield made(
-        "retract", "on one line", lambda s: f"{s.wrap(s.gold)} {s.wrap(s.wrong)}" if _known(s) else None, knows=True
+        "retract", "on one line", lambda s: f"{s.wrap(s.gold)} {s.wrap(s.wrong)}" if known(s) else None, knows=True
     )
     yield made(
         "half-open",
         "open tag",
-        lambda s: f"<answer>{s.gold}\n{s.wrap(s.wrong)}" if _known(s) and not s.plain else None,
+        lambda s: f"<answer>{s.gold}\n{s.wrap(s.wrong)}" if known(s) and not s.plain else None,
         knows=True,
     )
 
@@ -249,13 +243,13 @@ def _parts(made: Maker) -> Iterator[Attack]:
         yield made(
             "inside",
             name,
-            lambda s, f=form: s.wrap(f.format(g=s.gold)) if _known(s) and s.gold.lstrip("-").isdigit() else None,
+            lambda s, f=form: s.wrap(f.format(g=s.gold)) if known(s) and s.gold.lstrip("-").isdigit() else None,
             knows=True,
         )
         yield made(
             "inside",
             f"{name}, plain",
-            lambda s, f=form: PLAIN.wrap(f.format(g=s.gold)) if _known(s) and s.gold.isdigit() else None,
+            lambda s, f=form: PLAIN.wrap(f.format(g=s.gold)) if known(s) and s.gold.isdigit() else None,
             knows=True,
         )
     words = {"word around": "un{g}able", "word after": "{g}ville", "another word": "New {g} Street 7"}
@@ -263,9 +257,7 @@ def _parts(made: Maker) -> Iterator[Attack]:
         yield made(
             "inside",
             name,
-            lambda s, f=form: (
-                s.wrap(f.format(g=s.gold)) if _known(s) and s.gold.isalpha() and len(s.gold) > 1 else None
-            ),
+            lambda s, f=form: s.wrap(f.format(g=s.gold)) if known(s) and s.gold.isalpha() and len(s.gold) > 1 else None,
             knows=True,
         )
     yield made("inside", "a word that starts with it", lambda s: _WORDS.get(s.gold.strip("().").lower()), knows=True)
@@ -277,19 +269,19 @@ def _parts(made: Maker) -> Iterator[Attack]:
     yield made(
         "fragment",
         "first letter",
-        lambda s: s.wrap(s.gold[0]) if _known(s) and s.gold.isalpha() and len(s.gold) > 2 else None,
+        lambda s: s.wrap(s.gold[0]) if known(s) and s.gold.isalpha() and len(s.gold) > 2 else None,
         knows=True,
     )
     yield made(
         "fragment",
         "last letter",
-        lambda s: s.wrap(s.gold[-1]) if _known(s) and s.gold.isalpha() and len(s.gold) > 2 else None,
+        lambda s: s.wrap(s.gold[-1]) if known(s) and s.gold.isalpha() and len(s.gold) > 2 else None,
         knows=True,
     )
     yield made(
         "fragment",
         "first half",
-        lambda s: s.wrap(s.gold[: len(s.gold) // 2]) if _known(s) and s.gold.isalpha() and len(s.gold) > 3 else None,
+        lambda s: s.wrap(s.gold[: len(s.gold) // 2]) if known(s) and s.gold.isalpha() and len(s.gold) > 3 else None,
         knows=True,
     )
     yield made("fragment", "a common letter", lambda s: s.wrap("e") if s.gold.isalpha() and len(s.gold) > 2 else None)
@@ -303,11 +295,11 @@ def _parts(made: Maker) -> Iterator[Attack]:
 
 
 def _signed(scene: Scene) -> bool:
-    return _known(scene) and truth.value_of(scene.gold) not in (None, Fraction(0))
+    return known(scene) and truth.value_of(scene.gold) not in (None, Fraction(0))
 
 
 def _pointed(scene: Scene) -> bool:
-    return _known(scene) and scene.gold.isdigit() and len(scene.gold) > 1 and int(scene.gold) > 10
+    return known(scene) and scene.gold.isdigit() and len(scene.gold) > 1 and int(scene.gold) > 10
 
 
 def _negated(gold: str) -> str:
@@ -321,80 +313,3 @@ def _is_prose(gold: str) -> bool:
 
 def _reversed(text: str) -> str:
     return " ".join(reversed(text.split()))
-
-
-def _numbers(made: Maker) -> Iterator[Attack]:
-    for name, text in (
-        ("nan", "nan"),
-        ("NaN", "NaN"),
-        ("infinity", "inf"),
-        ("minus infinity", "-inf"),
-        ("1e999", "1e999"),
-    ):
-        yield made("number", name, text)
-        yield made("number", f"{name} in the slot", lambda s, t=text: s.wrap(t))
-    for name, step in (("one more", 1), ("one less", -1)):
-        yield made("tolerance", name, lambda s, d=step: s.wrap(_near(s.gold, d)) if _whole(s) else None, knows=True)
-    for name, factor in (
-        ("two per cent more", Fraction(51, 50)),
-        ("five per cent less", Fraction(19, 20)),
-        ("a tenth more", Fraction(11, 10)),
-    ):
-        yield made("tolerance", name, lambda s, f=factor: s.wrap(_scaled(s.gold, f)) if _large(s) else None, knows=True)
-
-
-def _whole(scene: Scene) -> bool:
-    value = truth.value_of(scene.gold)
-    return value is not None and value.denominator == 1
-
-
-def _large(scene: Scene) -> bool:
-    value = truth.value_of(scene.gold)
-    return value is not None and abs(value) >= 10
-
-
-def _near(gold: str, step: int) -> str:
-    return str((truth.value_of(gold) or Fraction(0)) + step)
-
-
-def _scaled(gold: str, factor: Fraction) -> str:
-    """A whole number near the answer: a fraction could be cut down to the answer by a grader that reads integers."""
-    value = truth.value_of(gold) or Fraction(0)
-    near = round(value * factor)
-    return str(near if near != value else near + 1)
-
-
-def _types(made: Maker, mined: Mined) -> Iterator[Attack]:
-    keys = [k for k in mined.keys if k.isidentifier()][:8] or ["answer"]
-    for key in keys if mined.reads_json else []:
-        for name, value in (
-            ("true", True),
-            ("null", None),
-            ("list", []),
-            ("object", {}),
-            ("empty", ""),
-            ("one", 1),
-            ("nan", float("nan")),
-        ):
-            text = json.dumps({key: value})
-            yield made("type", f"{key} {name}", text)
-        yield made(
-            "hedge",
-            f"list in {key}",
-            lambda s, k=key: json.dumps({k: [s.wrongs[0], s.gold, s.wrongs[1]]}) if _known(s) else None,
-            knows=True,
-        )
-        yield made(
-            "enumerate",
-            f"all in {key}",
-            lambda s, k=key: json.dumps({k: list(map(str, _RANGE))}) if truth.value_of(s.gold) is not None else None,
-            lists=True,
-        )
-        yield made(
-            "negation",
-            f"in {key}",
-            lambda s, k=key: json.dumps({k: f"not {s.gold}"}) if _known(s) else None,
-            knows=True,
-        )
-    yield made("type", "empty object", "{}")
-    yield made("type", "empty list", "[]")
