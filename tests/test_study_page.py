@@ -38,6 +38,12 @@ def texts(drawn: str) -> list[str]:
     return [e.text or "" for e in ElementTree.fromstring(drawn).iter() if e.tag.endswith("text")]
 
 
+def test_a_heat_map_does_not_say_what_subtraction_left_of_equal_values() -> None:
+    rest = Heat("change", ("a",), ("b",), [[Estimate(-6.2e-7, (-0.01, -2e-5), 3)]], low=-1.0)
+    found = texts(figures.heat_map(rest))
+    assert "0" in found and "[−.01, 0]" in found
+
+
 def test_a_heat_map_says_each_number_with_its_interval() -> None:
     found = texts(figures.heat_map(HEAT))
     assert {"+.80", "[.70, .90]", "−.50", "n=1, no interval", "–"} <= set(found)

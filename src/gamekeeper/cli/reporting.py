@@ -79,7 +79,10 @@ def _runs_in(folder: Path) -> list[Path]:
     if (folder / "run.json").exists():
         return [folder]
     if not folder.is_dir():
-        raise RunError(f"{str(folder)!r} is not a directory. Give a run directory, as `gamekeeper run` prints it.")
+        raise RunError(
+            f"{str(folder)!r} is not a directory. Give a run directory, as `gamekeeper run` prints it, "
+            "or a study's name (see them with: gamekeeper study)."
+        )
     inside = sorted(p.parent for p in folder.glob("*/run.json"))
     if not inside:
         raise RunError(f"{str(folder)!r} holds no run (no run.json, no */run.json). Make one with: gamekeeper run GAME")
