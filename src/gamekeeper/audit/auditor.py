@@ -221,7 +221,7 @@ def _usable(shot: Shot) -> bool:
 
 
 def families(shots: Sequence[Shot]) -> dict[str, dict[str, int]]:
-    """How many attacks of each family were tried, and how many gained."""
+    """How many attacks of each family were tried, and how many were paid: also those that happened to be right."""
     rows: dict[str, dict[str, set[str]]] = {}
     for shot in shots:
         row = rows.setdefault(shot.attack.family, {"tried": set(), "paid": set()})

@@ -93,7 +93,7 @@ def _families(report: Report) -> str:
         f"<tr><td>{_e(n)}</td><td>{r['tried']}</td><td>{r['paid']}</td></tr>" for n, r in report.families.items()
     )
     return (
-        f"<table><tr><th>family</th><th>attacks tried</th><th>gained</th></tr>{rows}</table>"
+        f"<table><tr><th>family</th><th>attacks tried</th><th>paid, rightly or not</th></tr>{rows}</table>"
         if rows
         else "<p>Nothing was tried.</p>"
     )

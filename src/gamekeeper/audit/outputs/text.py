@@ -71,7 +71,7 @@ def summary(report: Report) -> Iterator[str]:
     reach = report.reach
     pay = f"paid {_number(reach.honest)} against {_number(reach.wrong)}"
     yield f"  reached as {reach.binding}; honest replies: {reach.carrier}, {pay}"
-    yield f"  attacks that gained, of those tried: {tried}"
+    yield f"  attacks that were paid, rightly or not, of those tried: {tried}"
     layers = ", ".join(report.layers) or "time and memory only"
     yield f"  {report.calls} calls on {report.examples} examples in {report.seconds:g} s; isolated: {layers}"
     yield from (f"  note: {note}" for note in report.notes)
