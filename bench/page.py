@@ -18,6 +18,7 @@ BARS = {
     "fresh": 15.0,
     "fork": 1.0,
     "cell_s": 2.0,
+    "study_s": 3600.0,
     "install_s": 10.0,
     "battery_s": 5.0,
     "growth": 1.25,
@@ -51,6 +52,12 @@ def renewed(known: Record, later: Record) -> Record:
     return {**known, **{k: later[k] for k in sections}, "renewed": {**known.get("renewed", {}), **marks}}
 
 
+def kept(known: Record, whole: Record, names: Sequence[str]) -> Record:
+    """The record of a whole run with the sections that it leaves out for their length, as they were measured before."""
+    marks = {name: known["renewed"][name] for name in names if name in known}
+    return {**whole, **{name: known[name] for name in marks}, "renewed": marks} if marks else whole
+
+
 def again(mark: Record) -> str:
     return f"at `{mark['commit'][:12]}`, load before {mark['load']:.2f}"
 
@@ -69,7 +76,7 @@ def head(record: Record) -> Iterator[str]:
         ["load before", f"{record['load']:.2f}" + (" (busy: read with care)" if record["load"] > 0.5 else "")],
         ["versions", f"Python {about['python']}, {versions}"],
         ["commit", f"`{about['commit']}`"],
-        *([f"measured again: {name}", again(found)] for name, found in record.get("renewed", {}).items()),
+        *([f"measured apart: {name}", again(found)] for name, found in record.get("renewed", {}).items()),
     ]
     yield table(["", ""], rows)
 
@@ -245,6 +252,16 @@ def grid(found: Record, record: Record) -> Iterator[str]:
     yield f"Two workers do the work of {2 * found['efficiency']:.2f}."
 
 
+def study(found: Record, record: Record) -> Iterator[str]:
+    yield "## A whole study"
+    yield (
+        f"`gamekeeper study {found['study']}` into an empty folder, {found['workers']} workers: {found['cells']} "
+        f"cells, {found['cells_s'] / 60:.0f} minutes of work in all."
+    )
+    took = found["whole_s"]
+    yield verdict(f"{took / 60:.0f} minutes", took <= BARS["study_s"], f"{BARS['study_s'] / 60:g} minutes at most")
+
+
 def audit(found: Record, record: Record) -> Iterator[str]:
     yield "## The audit"
     yield (
@@ -302,6 +319,7 @@ SECTIONS: dict[str, Callable[[Record, Record], Iterator[str]]] = {
     ),
     "emergence": emergence,
     "grid": grid,
+    "study": study,
     "audit": audit,
     "rouge": rouge,
     "scoring": scoring,

@@ -1,6 +1,6 @@
 """Measure everything that docs/bench.md shows, in one go on one machine, and write the page with its record.
 
-    python bench/run.py                      all sections; writes docs/records/bench.json and docs/bench.md
+    python bench/run.py                      all sections but `study`; writes docs/records/bench.json and docs/bench.md
     python bench/run.py --only rouge,peak    some sections; writes them to --out only if asked
     python bench/run.py --only rouge --renew these sections in the place of the committed record's; the page says which
     python bench/run.py --render             the page again from the committed record
@@ -149,6 +149,19 @@ def measure_grid(args: argparse.Namespace) -> dict[str, Any]:
     return call(HERE, "grid.py", threads=1)
 
 
+def measure_study(args: argparse.Namespace) -> dict[str, Any]:
+    """The study of emergence from nothing, as a user starts it."""
+    name, workers = "emergence", machine.cores()
+    with tempfile.TemporaryDirectory() as folder:
+        command = [str(HERE), "-m", "gamekeeper", "study", name, "--workers", str(workers), "--out", folder]
+        start = time.perf_counter()
+        subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        whole = time.perf_counter() - start
+        cells = [json.loads(p.read_text()) for p in (Path(folder) / "records" / name).glob("*-seed*.json")]
+    spent = sum(cell["wall_s"] for cell in cells)
+    return {"study": name, "workers": workers, "cells": len(cells), "whole_s": whole, "cells_s": spent}
+
+
 def measure_audit(args: argparse.Namespace) -> dict[str, Any]:
     return call(HERE, "audit.py", "--rounds", args.rounds, threads=1)
 
@@ -163,8 +176,11 @@ SECTIONS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "tamper": measure_tamper,
     "emergence": measure_emergence,
     "grid": measure_grid,
+    "study": measure_study,
     "audit": measure_audit,
 }
+LONG = ("study",)
+"""Half an hour and more: only when named, with --renew to be kept."""
 
 
 # The work both sides are given
@@ -194,7 +210,7 @@ def main() -> int:
     if args.render:
         print(f"wrote {page.write(DOCS)}")
         return 0
-    chosen = args.only.split(",") if args.only else list(SECTIONS)
+    chosen = args.only.split(",") if args.only else [name for name in SECTIONS if name not in LONG]
     if unknown := sorted(set(chosen) - set(SECTIONS)):
         raise SystemExit(f"Unknown section {unknown[0]!r}. Known: {', '.join(SECTIONS)}.")
     record: dict[str, Any] = {"machine": machine.about(PACKAGES), "load": os.getloadavg()[0], "threads": args.threads}
@@ -204,8 +220,9 @@ def main() -> int:
     for name in chosen:
         print(f"{name} ...", file=sys.stderr, flush=True)
         record[name] = SECTIONS[name](args)
-    if args.renew:
-        record = page.renewed(json.loads((DOCS / "records" / "bench.json").read_text()), record)
+    store = DOCS / "records" / "bench.json"
+    known = json.loads(store.read_text()) if store.is_file() else {}
+    record = page.renewed(known, record) if args.renew else record if args.only else page.kept(known, record, LONG)
     out = args.out or (None if args.only and not args.renew else DOCS)
     if out is None:
         print(page.render(record))

@@ -85,3 +85,15 @@ def test_a_section_that_was_measured_again_says_so(bench: Any) -> None:
     assert (found["rouge"], found["grid"], found["machine"]) == ({"x": 3}, {"y": 2}, known["machine"])
     assert found["renewed"] == {"rouge": {"commit": "b" * 40, "load": 0.2}}
     assert page.again(found["renewed"]["rouge"]) == f"at `{'b' * 12}`, load before 0.20"
+
+
+def test_a_whole_run_keeps_the_sections_that_are_too_long_for_it(bench: Any) -> None:
+    import page
+    from run import LONG, SECTIONS
+
+    assert set(LONG) < set(SECTIONS)
+    mark = {"commit": "b" * 40, "load": 0.2}
+    known = {"study": {"x": 1}, "rouge": {"x": 2}, "renewed": {"study": mark, "rouge": mark}}
+    found = page.kept(known, {"rouge": {"x": 3}}, LONG)
+    assert found == {"rouge": {"x": 3}, "study": {"x": 1}, "renewed": {"study": mark}}
+    assert page.kept({}, {"rouge": {"x": 3}}, LONG) == {"rouge": {"x": 3}}

@@ -199,6 +199,23 @@ def test_a_cell_waits_for_the_worker_that_is_about_to_leave_it(base: Path, tmp_p
     assert len(record["curves"]["reward"]) == 1
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_cell_interrupted_in_its_run_is_done_by_a_worker_of_any_threads(
+    base: Path, tmp_path: Path, threads: int
+) -> None:
+    """--workers may be another the second time."""
+
+    def halfway(share: float) -> None:
+        if share >= 0.5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        perform(task_of(run_cell(base, 4), tmp_path), 1, halfway)
+    record = perform(task_of(run_cell(base, 4), tmp_path), threads, lambda _: None)
+    assert record["threads"] == threads
+    assert len(record["curves"]["reward"]) == 4
+
+
 def test_a_cell_does_not_share_its_folder(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from gamekeeper.studies import perform as room
 

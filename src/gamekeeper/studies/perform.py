@@ -85,7 +85,7 @@ def _train(config: Mapping[str, Any], folder: Path, threads: int, progress: Prog
     train = replace(wanted.train, threads=threads, keep_rollouts_every=20, keep_checkpoints=1)
     wanted = replace(wanted, train=train)
     out = folder / "run"
-    begun = (out / "run.json").exists()
+    begun = _begun(out, threads)
     if not (begun and load_run(out).status == "finished"):
 
         def heard(event: Mapping[str, Any]) -> None:
@@ -94,6 +94,18 @@ def _train(config: Mapping[str, Any], folder: Path, threads: int, progress: Prog
 
         runner.run(wanted, out, resume=begun, progress=heard)
     return compact(load_run(out))
+
+
+def _begun(out: Path, threads: int) -> bool:
+    """Whether there is a run to go on with. One of other threads starts afresh: it could not repeat itself exactly,
+    and with its own threads it would fight with the other workers for the cores."""
+    if not (out / "run.json").exists():
+        return False
+    run = load_run(out)
+    if run.status == "finished" or run.info["config"]["train"]["threads"] == threads:
+        return True
+    shutil.rmtree(out)
+    return False
 
 
 def compact(run: Run) -> dict[str, Any]:

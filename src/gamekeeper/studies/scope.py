@@ -39,7 +39,7 @@ class Scope:
     honest_every: int = 16
     pretrain_steps: int = 7000
     less_pretrained: tuple[int, ...] = (3000,)
-    audits: tuple[float, ...] = (0.0, 0.05, 0.1, 0.12, 0.14, 0.16, 0.18, 0.2, 0.25, 0.3)
+    audits: tuple[float, ...] = (0.0, 0.05, 0.1, 0.12, 0.14, 0.16, 0.18, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
 
     def settings(self) -> dict[str, Any]:
         """All but games and seeds: studies with equal settings extend each other."""
