@@ -167,6 +167,12 @@ def test_the_threshold_is_found_where_it_was_put(at: float, word: str) -> None:
     assert found.tables[1].rows[3][1] == "0.400"
 
 
+def test_a_study_of_one_seed_has_no_p_values_and_says_so() -> None:
+    found = answered(audit_grid, lambda _: {"final": {"yes_given_wrong": 0.9}}, replace(TWO, seeds=(0,)))
+    assert any("none of more than one seed" in note for note in found.notes)
+    assert not any("Holm" in note for note in found.notes)
+
+
 def test_a_sweep_that_never_crosses_has_no_threshold() -> None:
     found = answered(audit_grid, lambda _: {"final": {"yes_given_wrong": 0.9}}, replace(TWO, games=("selfgrade",)))
     assert found.tables[1].rows[0][1] == "unknown"

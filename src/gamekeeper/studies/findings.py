@@ -179,6 +179,8 @@ def comparisons_note(verdicts: Sequence[Verdict]) -> str:
     """How many comparisons there were, said aloud."""
     known = sum(v.p is not None for v in verdicts)
     counted = sum(v.estimate is not None and v.estimate.n > 1 for v in verdicts)
+    if not counted:
+        return f"Comparisons judged here: {len(verdicts)}, none of more than one seed, so none with a p value."
     return (
         f"Comparisons judged here: {len(verdicts)}, {known} of them with a p value: that of Student's t over seeds, "
         f'corrected by Holm\'s method for {counted} comparisons, those of more than one seed: "clear of 0" is p < '
