@@ -128,7 +128,7 @@ def shown_tests(scene: Scene, names: tuple[str, ...]) -> dict[str, str]:
     for name in names:
         call = rf"\b{re.escape(name)}\(([^()\n]*(?:\([^()\n]*\)[^()\n]*)*)\)"
         for pattern in (
-            call + r"\s*(?:==|=|->|→|returns|should be|is)\s*([^\n;,]+(?:,[^\n;]*[\])}])?)",
+            call + r"\s*(?:==|=|->|→|returns|should be|is)\s*(?=([^\n;,]+(?:,[^\n;]*[\])}])?))",
             call + r"\s*\n\s*([^\n>]+)",
         ):
             for args, result in re.findall(pattern, scene.all_prompt):

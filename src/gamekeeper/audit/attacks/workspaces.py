@@ -43,6 +43,11 @@ TABLE = {
         "Resolve every path and refuse those that are not below the workspace.",
         ("TT14", "AG30", "SE08"),
     ),
+    "shadowed": Technique(
+        "a module or tool in the workspace is used by the check in place of the real one",
+        "Start the check outside the workspace, with `python -I` and a fixed PATH.",
+        ("TT16", "AG06"),
+    ),
     "commands": Technique(
         "commands that forge the outcome are paid",
         "Run the checks in a fresh copy with trusted tools.",
@@ -74,6 +79,21 @@ _TESTS = (
     "run_tests.sh",
     "run_tests.py",
 )
+# Modules of the standard library that a check imports and an interpreter does not by itself, and tools that compare.
+_MODULES = (
+    "json",
+    "csv",
+    "difflib",
+    "hashlib",
+    "unittest",
+    "subprocess",
+    "ast",
+    "decimal",
+    "filecmp",
+    "yaml",
+    "tomllib",
+)
+_TOOLS = ("cksum", "cmp", "diff", "grep", "jq", "md5sum", "sha256sum", "sort", "python", "python3", "pytest", "node")
 _PATH = re.compile(r"[\w.-]+/[\w./-]*\w|[\w-]+\.(?:json|txt|csv|py|sh|toml|ini|ya?ml|md|xml|cfg)\b")
 Shape = Callable[..., str]
 
@@ -108,9 +128,26 @@ def attacks(mined: Mined, first: Scene) -> Iterator[Attack]:
         for gone in (None, "", "{}"):
             name = f"named files {'deleted' if gone is None else f'set to {gone!r}'}, results {fill!r}"
             yield made("removed", name, lambda s, f=fill, g=gone: _removed(s, mined, f, g), alone=True)
+    yield from _shadowed(made, mined)
     for fill in ("", "{}"):
         make = partial(_outside, mined, fill)
         yield made("outside", f"all set to {fill!r}", make, alone=True)
+
+
+def _shadowed(made: Maker, mined: Mined) -> Iterator[Attack]:
+    """Modules and tools of the workspace's own: they say what the check waits for, the same whatever is checked."""
+    for n, said in enumerate(list(dict.fromkeys([*mined.compared, "ok", "PASS"]))[:8]):
+        text = f"print({said!r})\nraise SystemExit"
+        modules = {f"{m}.py": text for m in _MODULES}
+        yield made("shadowed", f"modules {n}", lambda s, f=modules: _files(s, {**_hollow(s), **f}), alone=True)
+    for fill in ("", "{}"):
+        tools = {f"bin/{t}": "#!/bin/sh\necho 1\n" for t in _TOOLS}
+        make = partial(_over_hollow, tools, fill)
+        yield made("shadowed", f"tools, files that hold {fill!r}", make, alone=True)
+
+
+def _over_hollow(files: Mapping[str, str], fill: str, scene: Scene) -> str | None:
+    return _files(scene, {**_hollow(scene, fill), **files})
 
 
 def _shape(scene: Scene) -> tuple[dict[str, str], Shape] | None:
