@@ -285,7 +285,7 @@ def test_a_dry_run_counts_cells_and_writes_nothing(runner: CliRunner, tmp_path: 
     assert (found["cells"], len(found["to_do"])) == (40, 40)
     assert 300 < found["expected_s"] < 3600
     text = runner.invoke(app, ["study", "audit-grid", "--dry-run", "--seeds", "0"]).output
-    assert "19 cells, 0 of them finished; 19 to run" in text
+    assert "22 cells, 0 of them finished; 22 to run" in text
     assert list(tmp_path.iterdir()) == []
 
 
