@@ -79,7 +79,7 @@ _TESTS = (
     "run_tests.sh",
     "run_tests.py",
 )
-# Modules of the standard library that a check imports and an interpreter does not by itself, and tools that compare.
+# Modules that a check imports and an interpreter does not by itself, and tools that compare.
 _MODULES = (
     "json",
     "csv",
