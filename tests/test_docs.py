@@ -15,6 +15,7 @@ import pytest
 
 from gamekeeper.metrics import TABLE
 from gamekeeper.registry import BUILTIN
+from gamekeeper.studies.catalogue import STUDIES
 
 ROOT = Path(__file__).resolve().parent.parent
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
@@ -110,6 +111,21 @@ def test_every_game_has_its_part_and_its_row() -> None:
     for name in BUILTIN:
         assert f"\n## {name}\n\n<!-- generated: game {name} -->" in games
         assert f"| [{name}](docs/games.md#{name}) |" in readme
+
+
+def test_every_study_says_by_what_commits_and_command_its_numbers_were_made() -> None:
+    parts = dict(
+        re.findall(
+            r"<!-- generated: study (\S+) -->(.*?)<!-- end -->", (ROOT / "docs" / "results.md").read_text(), re.DOTALL
+        )
+    )
+    assert list(parts) == list(STUDIES)
+    for name, text in parts.items():
+        last = text.strip().splitlines()[-1]
+        assert "cells missing" not in last
+        assert re.search(rf"commit [0-9a-f]{{12}}.*Made by: `gamekeeper study {name} --records docs/records", last), (
+            last
+        )
 
 
 def test_every_verb_and_metric_is_documented(blocks: ModuleType) -> None:
