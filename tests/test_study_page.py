@@ -44,6 +44,11 @@ def test_a_heat_map_does_not_say_what_subtraction_left_of_equal_values() -> None
     assert {"0", "[−.01, 0]"} <= set(found)
 
 
+def test_a_heat_map_rounds_once() -> None:
+    found = texts(figures.heat_map(Heat("t", ("a",), ("b",), [[Estimate(0.5952, (0.4948, 0.9953), 3)]])))
+    assert {"+.60", "[.49, 1.00]"} <= set(found)
+
+
 def test_a_heat_map_says_each_number_with_its_interval() -> None:
     found = texts(figures.heat_map(HEAT))
     assert {"+.80", "[.70, .90]", "−.50", "n=1, no interval", "–"} <= set(found)

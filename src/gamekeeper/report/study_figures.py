@@ -39,9 +39,9 @@ def heat_map(heat: Heat) -> str:
     return _figure("".join(parts), width, height, heat.title)
 
 
-def _rounded(value: float) -> float:
-    """To the digits of a cell: what is left of equal values that were subtracted is no change."""
-    return round(value, 3) + 0.0  # not -0.0
+def _settled(value: float) -> float:
+    """What is left of equal values that were subtracted is no change; all else is rounded once, where it is written."""
+    return 0.0 if abs(value) < 0.0005 else value
 
 
 def _shaded(heat: Heat, value: Estimate | None, r: int, c: int) -> str:
@@ -54,9 +54,9 @@ def _shaded(heat: Heat, value: Estimate | None, r: int, c: int) -> str:
     reach = (heat.high - centre) if value.mean >= centre else (centre - heat.low)
     strength = min(1.0, abs(value.mean - centre) / reach) if reach else 0.0
     side = "more" if value.mean >= centre else "less"
-    mean = _rounded(value.mean)
+    mean = _settled(value.mean)
     said = signed(mean) if heat.low < 0 else number(mean)
-    under = span([_rounded(end) for end in value.interval]) if value.interval else no_interval(value)
+    under = span([_settled(end) for end in value.interval]) if value.interval else no_interval(value)
     return (
         tag("rect", **box, cls=f"heat {side}", fill_opacity=f"{0.02 + 0.56 * strength:.2f}")
         + words(middle, y + 26, said, "heat-value", "middle")
