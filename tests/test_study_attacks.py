@@ -276,3 +276,14 @@ def test_killed_at_random_it_ends_as_a_quiet_run_does(base: Path, tmp_path: Path
     quiet = subprocess.run([*command, "--out", str(tmp_path / "quiet")], capture_output=True, text=True, check=False)
     assert quiet.returncode == 0, quiet.stderr
     assert measured(torn) == measured(tmp_path / "quiet")
+
+
+def test_a_study_without_a_finished_cell_has_no_page(tmp_path: Path) -> None:
+    Store(tmp_path).plan("emergence", emergence.place(SCOPE), ABOUT)
+    asked = ["report", "emergence", "--records", str(tmp_path / "records"), "--out", str(tmp_path / "page.html")]
+    said = CliRunner().invoke(app, asked)
+    assert said.exit_code == 2
+    assert "No cell of the study 'emergence' is finished" in said.output
+    assert not (tmp_path / "page.html").exists()
+    finished(tmp_path)
+    assert CliRunner().invoke(app, asked).exit_code == 0

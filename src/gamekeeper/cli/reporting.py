@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gamekeeper.cli import console, options
-from gamekeeper.errors import RunError
+from gamekeeper.errors import DataError, RunError
 
 
 def report(
@@ -64,7 +64,12 @@ def _study(name: str, records: Path, out: Path | None, show: bool, as_json: bool
     from gamekeeper.studies.catalogue import study_of
     from gamekeeper.studies.store import read_results
 
-    found = study_of(name).answer(read_results(records, name))
+    results = read_results(records, name)
+    if not results.found:
+        raise DataError(
+            f"No cell of the study {name!r} is finished in {records}. Run them with: gamekeeper study {name}"
+        )
+    found = study_of(name).answer(results)
     path = write_study(found, out or records.parent / f"{name}.html")
     if as_json:
         console.print_json({"report": str(path), "study": name})
