@@ -287,3 +287,11 @@ def test_a_study_without_a_finished_cell_has_no_page(tmp_path: Path) -> None:
     assert not (tmp_path / "page.html").exists()
     finished(tmp_path)
     assert CliRunner().invoke(app, asked).exit_code == 0
+
+
+def test_a_call_that_plans_nothing_new_leaves_the_manifest(tmp_path: Path) -> None:
+    first = Store(tmp_path).plan("emergence", emergence.place(SCOPE), ABOUT)
+    again = {**ABOUT, "command": "gamekeeper study emergence --workers 7"}
+    assert Store(tmp_path).plan("emergence", emergence.place(SCOPE), again) == first
+    more = replace(SCOPE, seeds=(*SCOPE.seeds, 99))
+    assert Store(tmp_path).plan("emergence", emergence.place(more), again)["command"] == again["command"]

@@ -199,7 +199,10 @@ class Store:
     # Manifests
 
     def plan(self, study: str, placed: Sequence[Placed], about: Mapping[str, Any]) -> dict[str, Any]:
-        """Write the study's manifest. Cells that an earlier call planned stay if that call's settings were the same."""
+        """Write the study's manifest. Cells that an earlier call planned stay if that call's settings were the same.
+
+        A call that plans nothing new leaves the manifest as it is, with the command and the commit of the one that did.
+        """
         path = self.records / study / MANIFEST
         rows = {
             p.cell.address: {"address": p.cell.address, "label": p.cell.label, "role": dict(p.role)} for p in placed
@@ -207,6 +210,8 @@ class Store:
         before = read_manifest(path) if path.exists() else {}
         if before.get("settings") == about["settings"]:
             rows = {**{row["address"]: row for row in before["cells"]}, **rows}
+            if list(rows.values()) == before["cells"]:
+                return before
         whole = {"format": FORMAT, "study": study, **about, "cells": list(rows.values())}
         if before != whole:
             write_json(path, whole)
