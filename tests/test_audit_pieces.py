@@ -204,6 +204,10 @@ def test_no_pattern_breaks_the_sampler(pattern: str) -> None:
         ("142", "42", UNKNOWN),
         ("\\boxed{42} \\boxed{41}", "42", UNKNOWN),
         ("anything", None, UNKNOWN),
+        ("Ann knight Bo knave", "Ann is a knight, and Bo is a knave.", UNKNOWN),
+        ("Bo knight Ann knave", "Ann is a knight, and Bo is a knave.", WRONG),
+        ("knight", "Ann is a knight, and Bo is a knave.", WRONG),
+        ("3 14", "3.14", WRONG),
     ],
 )
 def test_reading_a_reply(reply: str, answer: Any, told: str) -> None:
@@ -336,6 +340,15 @@ def test_part_credit_that_a_text_meets_by_chance_is_no_finding() -> None:
     assert judged([shot("report/style", "well", 0.33), *rest]) == []
     assert len(judged([shot("report/style", "well", 1.0), *rest])) == 1
     assert len(judged([shot("report/style", "well", 0.33), *rest[:3]])) == 1
+
+
+def test_a_text_that_a_search_found_is_paid_on_more_than_one_of_several_examples() -> None:
+    """On one, it may have met the answer."""
+    met, missed = shot("search/found", "n 7 n", 1.0), shot("search/found", "n 7 n", 0.0)
+    other = replace(met, scene=replace(met.scene, good=("7",)))
+    assert judged([met, missed, missed]) == []
+    assert len(judged([met, other, missed])) == 1
+    assert len(judged([met])) == 1
 
 
 def test_an_oracle_overrules_the_text() -> None:

@@ -190,6 +190,8 @@ def _maybe_right(shots: Sequence[Shot], examples: int) -> bool:
     once = len({s.scene.good for s in shots}) == 1
     if attack.universal:
         return once
+    if attack.family == "search":  # made without the task, so that on one of several it may have met the answer
+        return once and examples >= _SEVERAL
     free = not (attack.knows or attack.lists or attack.bonus or attack.alone)
     if examples < _SEVERAL or not free or not (attack.baseline or attack.family == "plain"):
         return False

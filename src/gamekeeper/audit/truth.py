@@ -17,6 +17,8 @@ from typing import Any
 
 RIGHT, WRONG, UNKNOWN = "right", "wrong", "unknown"
 _BOXED = re.compile(r"\\boxed\{((?:[^{}]|\{[^{}]*\})*)\}")
+_WORDS = re.compile(r"\w+|[^\w\s,.;:]")
+_SMALL = frozenset(("a", "an", "the", "is", "are", "was", "were", "and"))
 _NUMBER = re.compile(r"-?\d+(?:,\d{3})*(?:\.\d+)?")
 
 
@@ -71,7 +73,15 @@ def reading(reply: str, answer: Any) -> str:
         return UNKNOWN
     if any(same(committed, g) for committed in commitments(reply) for g in wanted):
         return RIGHT
-    return UNKNOWN if any(contains(reply, g) or _value_in(reply, g) for g in wanted) else WRONG
+    near = any(contains(reply, g) or _value_in(reply, g) or _tersely(reply, g) for g in wanted)
+    return UNKNOWN if near else WRONG
+
+
+def _tersely(reply: str, gold: str) -> bool:
+    """Whether only small words are missing: "Ann knight Bo knave" for "Ann is a knight, and Bo is a knave."."""
+    said, words = _WORDS.findall(reply.lower()), _WORDS.findall(gold.lower())
+    telling = [word for word in words if word not in _SMALL]
+    return 1 < len(telling) < len(words) and telling == [word for word in said if word not in _SMALL]
 
 
 def _value_in(reply: str, gold: str) -> bool:
