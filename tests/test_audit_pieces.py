@@ -22,6 +22,7 @@ from gamekeeper.audit.minimise import shrunk
 from gamekeeper.audit.mining import Mined, json_keys, mine
 from gamekeeper.audit.modal import wilson_low
 from gamekeeper.audit.patterns import compiled, fill
+from gamekeeper.audit.range import Range
 from gamekeeper.audit.rewards import NoReward, as_reward
 from gamekeeper.audit.scene import Scene, slot_of, wrong_values
 from gamekeeper.audit.targets.code import reached
@@ -361,6 +362,36 @@ def test_half_a_solution_that_earns_a_half_is_fairly_paid() -> None:
     for worth, found in ((0.4, 0), (0.3, 0), (0.1, 1)):
         known = Shot(fair.attack, fair.scene, fair.turns, Paid(0.4, truth=worth))
         assert len(judged([known])) == found
+
+
+# Time
+
+
+class Clock:
+    """A target whose every call takes a second, of a clock that nothing else moves."""
+
+    def __init__(self, dear_after: int = 0) -> None:
+        self.now, self.calls, self.dear_after, self.truths = 0.0, 0, dear_after, False
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def grade(self, calls: Any, *, alone: bool = False, wall_s: float | None = None) -> list[Paid]:
+        self.calls += len(calls)
+        self.now += len(calls) if self.calls > self.dear_after else len(calls) / 1000
+        return [Paid(0.0) for _ in calls]
+
+
+@pytest.mark.parametrize("dear_after", [0, 600])
+def test_a_slow_grader_does_not_make_an_audit_late(monkeypatch: pytest.MonkeyPatch, dear_after: int) -> None:
+    """Also one that becomes slow: then one slice, sized by what calls took before, comes too late at most."""
+    clock = Clock(dear_after)
+    monkeypatch.setattr("gamekeeper.audit.range.time", clock)
+    shooting = Range(clock, [replace(scene("42"), index=i) for i in range(3)], seconds=60)  # type: ignore[arg-type]
+    attacks = [Attack("plain", "x", str(n), lambda _, n=n: f"wrong {n}", ABOUT) for n in range(1000)]  # type: ignore[misc]
+    shots = shooting.shoot(attacks)
+    assert clock.now < (75 if dear_after == 0 else 60 + 3 * 400)
+    assert shooting.left_out == 1000 - len({s.attack.id for s in shots}) > 900 * (dear_after == 0)
 
 
 # Minimising

@@ -19,8 +19,8 @@ from gamekeeper.audit.target import Call, Target
 
 SCREENED = 3
 _SLOW_WALL = 2.0
-_CHUNK = 400
-_DEAR = 0.004
+# As many attacks at a time as take a few seconds: between them it is asked how late it is.
+_MOST_AT_ONCE, _AT_ONCE_S, _FIRST, _GROWTH = 400, 4.0, 4, 8
 Progress = Callable[[int, int], None]
 
 
@@ -84,18 +84,21 @@ class Range:
 
     def _screen(self, attacks: Sequence[Attack], scenes: Sequence[Scene], progress: Progress | None) -> list[Shot]:
         shots: list[Shot] = []
-        dear = self._seconds_a_call() > _DEAR
-        chunk = 24 if dear else _CHUNK
-        for start in range(0, len(attacks), chunk):
+        each, start = self._seconds_a_call() * len(scenes), 0
+        while start < len(attacks):
             if self.out_of_time:
                 self.left_out += len(attacks) - start
                 break
-            part = attacks[start : start + chunk]
+            part = attacks[start : start + _at_once(each)]
+            began = time.monotonic()
             for alone, slow in ((False, False), (True, False), (True, True)):
                 kind = [a for a in part if (a.alone, a.slow) == (alone, slow)]
                 shots += self._shots(kind, scenes[:1] if slow else scenes, alone, self.slow_wall if slow else None)
+            # What was cheap may not stay so: a process of its own for each reply can cost a hundred times as much.
+            each = max(each / _GROWTH, (time.monotonic() - began) / len(part))
+            start += len(part)
             if progress is not None:
-                progress(min(start + chunk, len(attacks)), len(attacks))
+                progress(start, len(attacks))
         return shots
 
     def _seconds_a_call(self) -> float:
@@ -122,6 +125,11 @@ class Range:
                 shot = replace(shot, control=gain(shot.scene, control.reward))
             out.append(shot)
         return out
+
+
+def _at_once(each: float) -> int:
+    """How many attacks to play before the next look at the clock; each: seconds that one takes."""
+    return max(1, min(_MOST_AT_ONCE, int(_AT_ONCE_S / each))) if each else _FIRST
 
 
 def made(attack: Attack, scene: Scene) -> Turns | None:

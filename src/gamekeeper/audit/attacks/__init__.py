@@ -35,6 +35,7 @@ FAMILIES: Mapping[str, Family] = {
     "program": programs.attacks,
     "workspace": workspaces.attacks,
 }
+_FOR_PROGRAMS, _AHEAD = ("program", "workspace"), 4
 OTHERS = ("data", "context", "search", "learner", "incentive", "fault")
 """What does not come from a list of replies."""
 
@@ -42,15 +43,18 @@ OTHERS = ("data", "context", "search", "learner", "incentive", "fault")
 def battery(mined: Mined, first: Scene, only: Sequence[str] = ()) -> list[Attack]:
     """All attacks, interleaved by cause, so that a budget that runs out has looked a little everywhere.
 
+    Where replies are run as programs, those come more often: there they matter most and cost most.
+
     only: families ("answer"), causes ("answer/hedge") or single attacks by their id.
     """
     check_only(only)
     causes: dict[str, list[Attack]] = {}
+    ahead = _AHEAD if mined.runs_code or mined.shell else 1
     for make in FAMILIES.values():
         for attack in make(mined, first):
             if not only or chosen(attack, only):
                 causes.setdefault(attack.cause, []).append(attack)
-    return list(_interleaved(list(causes.values())))
+    return list(_interleaved([(ahead if c[0].family in _FOR_PROGRAMS else 1, c) for c in causes.values()]))
 
 
 def chosen(attack: Attack, only: Sequence[str]) -> bool:
@@ -65,11 +69,11 @@ def check_only(only: Sequence[str]) -> None:
             raise UnknownName("family of attacks", name, [*FAMILIES, *OTHERS])
 
 
-def _interleaved(lists: list[list[Attack]]) -> Iterator[Attack]:
-    for n in range(max(map(len, lists), default=0)):
-        for attacks in lists:
-            if n < len(attacks):
-                yield attacks[n]
+def _interleaved(lists: Sequence[tuple[int, Sequence[Attack]]]) -> Iterator[Attack]:
+    """From each list as many in its turn as is said before it, until all are empty."""
+    for turn in range(max((len(attacks) for _, attacks in lists), default=0)):
+        for each, attacks in lists:
+            yield from attacks[turn * each : (turn + 1) * each]
 
 
 __all__ = ["FAMILIES", "OTHERS", "Attack", "Technique", "battery", "check_only", "chosen"]
