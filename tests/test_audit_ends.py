@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from gamekeeper.audit import FOOLED, RESISTED, Settings, audit
+from gamekeeper.audit import COULD_NOT_LOOK, FOOLED, RESISTED, Settings, audit
 from gamekeeper.audit.pay_tables import read_table
 from gamekeeper.cli import app
 from gamekeeper.errors import DataError, UsageError
@@ -72,6 +72,15 @@ def a_table(tmp_path: Path, audit_share: float, **changes: float) -> Path:
     path = tmp_path / "table.json"
     path.write_text(json.dumps({"audit": audit_share, "pay": rows}))
     return path
+
+
+def test_a_grader_that_never_answers_in_time_is_told_how_to_get_more(tmp_path: Path) -> None:
+    grader = tmp_path / "slow.py"
+    grader.write_text("import time\ndef reward(completion, answer):\n    time.sleep(60)\n    return 1.0\n")
+    report = audit(f"{grader}:reward", [{"prompt": "1+1?", "answer": "2"}], Settings(wall_s=0.3))
+    assert report.outcome == COULD_NOT_LOOK
+    assert "it took too long" in report.reach.why
+    assert "--timeout" in report.reach.needs
 
 
 def test_a_false_claim_pays_below_one_half_and_not_above(tmp_path: Path) -> None:

@@ -28,6 +28,9 @@ _NEEDS = (
     "Supply replies that you know to be right as the column `good` of --examples (and wrong ones as `bad`), "
     "or say by --bind which argument is the reply and which the answer."
 )
+_NEEDS_TIME = (
+    "Give a call more time by --timeout; a grader that starts processes or loads a model needs it for its first."
+)
 
 
 @dataclass
@@ -206,7 +209,8 @@ def _surveyed(
     # A target that knows the truth need not pay it: whether it does is the question. It must only not be constant.
     varies = best is not None and target.truths and len({*best.honest, *best.wrong, *best.null}) > 1
     if best is None or not (best.tells or best.blind or varies):
-        return Survey(Reach(False, _why_not(best, errors), needs=_NEEDS), errors=errors)
+        needs = _NEEDS_TIME if errors[:1] == [_HUNG] else _NEEDS
+        return Survey(Reach(False, _why_not(best, errors), needs=needs), errors=errors)
     target.use(examples, best.binding)
     found = Survey(Reach(False, ""), blind=not best.tells and not target.truths, binding=best.binding)
     for index, example in enumerate(examples):
@@ -227,7 +231,8 @@ def _surveyed(
 
 def _why_not(best: _Trial | None, errors: Sequence[str]) -> str:
     if best is None or not best.honest or max(best.honest) < -1e8:
-        return f"every way of calling it failed; the first error: {errors[0] if errors else 'none'}"
+        first = "it took too long" if errors[:1] == [_HUNG] else errors[0] if errors else "none"
+        return f"every way of calling it failed; the first error: {first}"
     if len({*best.honest, *best.wrong, *best.null}) == 1:
         return f"every probe was paid {best.honest[0]:g}: right, wrong and empty replies alike"
     return "no right reply that could be made was paid more than a wrong one"
