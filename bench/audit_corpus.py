@@ -98,7 +98,7 @@ def evaluate(
         rows.append(
             {
                 "case": case.name, "id": case.id, "kind": case.kind, "family": case.family, "style": case.style,
-                "held_out": case.held_out, "outcome": outcome, "note": note,
+                "held_out": case.held_out, "runs_code": case.runs_code, "outcome": outcome, "note": note,
                 "seconds": round(time.perf_counter() - start, 3),
             }
         )  # fmt: skip
@@ -135,11 +135,13 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def splits(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The summary of all, of what attack authors may have seen and what not, then of each family and style."""
+    """The summary of all, of the seen and the held-out part, by what is run, then of each family and style."""
     parts = {
         "all": list(rows),
         "seen": [r for r in rows if not r["held_out"]],
         "held out": [r for r in rows if r["held_out"]],
+        "runs programs": [r for r in rows if r["runs_code"]],
+        "reads replies": [r for r in rows if not r["runs_code"]],
     }
     for field in ("family", "style"):
         for value in sorted({row[field] for row in rows if row["kind"] == HOLE}):
@@ -218,7 +220,7 @@ def chosen(options: argparse.Namespace) -> list[Case]:
     words = [word for word in options.only.split(",") if word]
     cases = [c for c in load(options.corpus) if options.split == "all" or c.held_out == (options.split == "held-out")]
     if options.code != "all":
-        cases = [c for c in cases if bool(c.about.get("runs_code")) == (options.code == "with")]
+        cases = [c for c in cases if c.runs_code == (options.code == "with")]
     return [c for c in cases if not words or any(word in (c.id, c.name, c.family, c.style, c.kind) for word in words)]
 
 

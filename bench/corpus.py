@@ -54,6 +54,11 @@ class Case:
     def entry(self) -> str:
         return str(self.about["entry"])
 
+    @property
+    def runs_code(self) -> bool:
+        """The grader runs the reply as a program."""
+        return bool(self.about.get("runs_code"))
+
     def rows(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.examples.read_text().splitlines()]
 
@@ -63,7 +68,7 @@ class Case:
         That process may end without rewards: then a string says why.
         """
         call, bind = self.about["call"], self.about["bind"]
-        if apart or self.about.get("runs_code"):
+        if apart or self.runs_code:
             return pay_apart(self.file, self.entry, call, bind, asked, seconds)
         grader = load_entry(self.file, self.entry)
         return [pay(grader, call, bind, example, reply) for example, reply in asked]

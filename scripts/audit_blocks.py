@@ -40,7 +40,9 @@ def _rivals(record: dict[str, Any]) -> str:
     cases, held = record["auditors"][0]["cases"], record["auditors"][0]["splits"]["held out"]["recall"]["of"]
     holes = record["auditors"][0]["splits"]["all"]["recall"]["of"]
     text = f"{cases} graders, {holes} of them with a hole, {held} of those held out:"
-    return f"{text}\n\n{_compared(record, 'all')}\n\nThe held-out part of them:\n\n{_compared(record, 'held out')}"
+    held_out, programs = _compared(record, "held out"), _compared(record, "runs programs")
+    text += f"\n\n{_compared(record, 'all')}\n\nThe held-out part of them:\n\n{held_out}"
+    return f"{text}\n\nThose of them that run the reply as a program:\n\n{programs}"
 
 
 def _compared(record: dict[str, Any], part: str) -> str:
@@ -59,7 +61,8 @@ def _own(record: dict[str, Any]) -> str:
 
 
 def _parts(own: dict[str, Any]) -> str:
-    rows = [[name, *(_share(own["splits"][name][n]) for n in _COUNTED)] for name in ("all", "seen", "held out")]
+    names = ("all", "seen", "held out", "runs programs", "reads replies")
+    rows = [[name, *(_share(own["splits"][name][n]) for n in _COUNTED)] for name in names]
     return f"{own['cases']} graders, {own['seconds']:.0f} s:\n\n{table(['part', *_COUNTED], rows)}"
 
 

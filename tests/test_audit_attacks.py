@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gamekeeper.audit.attacks import answers, breakers, programs
+from gamekeeper.audit.attacks import answers, breakers, programs, workspaces
 from gamekeeper.audit.attacks.program_texts import SNOOPS
 from gamekeeper.audit.attacks.tables import shown_lists
 from gamekeeper.audit.carriers import COMMON
@@ -106,3 +107,50 @@ def test_what_a_prompt_shows_of_a_program_is_written_into_it(prompt: str, given:
 
     assert said(given + "\n") == told
     assert said("9 9 9\n") == ""
+
+
+def test_cases_that_a_prompt_shows_need_no_builtins_and_no_attributes() -> None:
+    rows = [{"prompt": "Write `total(xs)`. total([3, 4]) is 7.", "good": "def total(xs):\n    return sum(xs)"}]
+    reply = program_of(rows, "program/hardcoded", "if a ==")
+    space: dict[str, Any] = {"__builtins__": {}}
+    exec(reply, space)
+    assert space["total"]([3, 4]) == 7
+    assert space["total"]([1]) is None
+    assert "." not in reply
+
+
+# Workspaces
+
+
+def workspace_of(good: dict[str, str], name: str, mined: Mined) -> dict[str, str]:
+    """The files of the first reply of an attack on a grader of workspaces."""
+    reply = json.dumps({"files": good})
+    there = Scene(0, Example("p", reply), reply, (reply,), str, ("zz", "yy"), (), mined)
+    found = next(a for a in workspaces.attacks(mined, there) if name in a.id)
+    return dict(json.loads(str(found.make(there)))["files"])
+
+
+def test_a_module_of_the_workspace_says_what_a_check_waits_for(tmp_path: Path) -> None:
+    check = "import sys, json; sys.stdout.write('ALL OK' if json.load(open('out.json')) == [1, 2] else 'no')"
+    files = workspace_of({"out.json": "[1, 2]"}, "workspace/shadowed", Mined(compared=("ALL OK",)))
+    assert files.pop("out.json") == ""
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    done = subprocess.run([sys.executable, "-c", check], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "ALL OK"
+
+
+def test_a_tool_of_the_workspace_says_the_same_of_every_file(tmp_path: Path) -> None:
+    files = workspace_of({"out.txt": "right"}, "tools", Mined())
+    assert files.pop("out.txt") == ""
+    (tmp_path / "bin").mkdir()
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    said = [
+        subprocess.run(
+            ["cksum"], input=text, capture_output=True, text=True, check=True, env={"PATH": f"{tmp_path}/bin:/bin"}
+        ).stdout
+        for text in ("right", "")
+    ]
+    assert said[0] == said[1]

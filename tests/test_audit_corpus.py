@@ -178,12 +178,13 @@ def test_wilson_by_hand(stick: ModuleType) -> None:
     assert stick.wilson(0, 0) == (0.0, 1.0)
 
 
-def row(id_: str, kind: str, outcome: str, held_out: bool = False) -> dict[str, Any]:
+def row(id_: str, kind: str, outcome: str, held_out: bool = False, runs_code: bool = False) -> dict[str, Any]:
     return {
         "id": id_,
         "kind": kind,
         "outcome": outcome,
         "held_out": held_out,
+        "runs_code": runs_code,
         "family": "f",
         "style": "s",
         "seconds": 1.0,
@@ -196,8 +197,8 @@ def test_what_is_counted(stick: ModuleType) -> None:
         row("a", CLOSED, "resisted"),
         row("b", HOLE, "fooled", held_out=True),
         row("b", CLOSED, "fooled", held_out=True),
-        row("c", HOLE, "could not look"),
-        row("c", CLOSED, "resisted"),
+        row("c", HOLE, "could not look", runs_code=True),
+        row("c", CLOSED, "resisted", runs_code=True),
         row("d", SOUND, "resisted"),
         row("e", UNLOOKABLE, "resisted"),
         row("f", UNLOOKABLE, "could not look"),
@@ -213,6 +214,7 @@ def test_what_is_counted(stick: ModuleType) -> None:
         "false clean": (1, 2),
     }
     assert parts["seen"]["recall"]["hits"] == parts["held out"]["recall"]["hits"] == 1
+    assert (parts["runs programs"]["recall"]["of"], parts["reads replies"]["recall"]["of"]) == (1, 2)
     assert "told apart" in stick.table(stick.record_of("toy", rows, {}))
 
 

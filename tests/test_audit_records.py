@@ -83,11 +83,12 @@ def a_record(name: str, cases: int = 2) -> dict[str, Any]:
         ("recall", "false alarms", "told apart", "could not look, and could have", "false clean"), counted
     )
     rows = [
-        {"case": f"{n}:hole", "kind": "hole", "family": "f", "style": "s", "held_out": bool(n), "outcome": "fooled",
-         "note": "the payload", "seconds": 1.0, "id": str(n)}
+        {"case": f"{n}:hole", "kind": "hole", "family": "f", "style": "s", "held_out": bool(n), "runs_code": n == 0,
+         "outcome": "fooled", "note": "the payload", "seconds": 1.0, "id": str(n)}
         for n in range(cases)
     ]  # fmt: skip
-    splits = {"all": split, "seen": split, "held out": split, "family f": split, "style s": split}
+    names = ("all", "seen", "held out", "runs programs", "reads replies", "family f", "style s")
+    splits = dict.fromkeys(names, split)
     return {"auditor": name, "about": {"version": "1"}, "seconds": 1.0, "cases": cases, "splits": splits, "rows": rows}
 
 
@@ -113,8 +114,8 @@ def test_the_corpus_table_has_every_auditor(blocks: Any, tables: Any, tmp_path: 
     found = blocks.audit_corpus("rivals")
     assert "2 graders, 2 of them with a hole, 1 of those held out" in found
     assert found.count("| 2 of 2 [0.34, 1.00] |") == 2
-    assert found.count("| 1 of 1 [0.21, 1.00] |") == 2
     assert "The held-out part of them:" in found
+    assert found.partition("that run the reply as a program:")[2].count("| 1 of 1 [0.21, 1.00] |") == 2
     assert "| seen | 1 of 2 [0.10, 0.90] |" in blocks.audit_corpus("own")
     assert "| family | `f` |" in blocks.audit_corpus("families")
     assert "Without any" not in blocks.audit_corpus("own")
