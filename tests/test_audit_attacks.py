@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gamekeeper.audit.attacks import answers, breakers, programs, workspaces
+from gamekeeper.audit.attacks import FAMILIES, answers, battery, breakers, programs, workspaces
 from gamekeeper.audit.attacks.program_texts import SNOOPS
 from gamekeeper.audit.attacks.tables import shown_lists
 from gamekeeper.audit.carriers import COMMON
@@ -117,6 +117,19 @@ def test_cases_that_a_prompt_shows_need_no_builtins_and_no_attributes() -> None:
     assert space["total"]([3, 4]) == 7
     assert space["total"]([1]) is None
     assert "." not in reply
+
+
+def test_where_programs_are_run_attacks_by_programs_come_first() -> None:
+    [example] = as_examples([{"prompt": "p", "good": "def double(x):\n    return 2 * x"}])
+    good = example.good[0][-1]
+
+    def early(mined: Mined) -> int:
+        there = Scene(0, example, good, (good,), str, ("zz", "yy"), (), mined)
+        found = battery(mined, there)
+        assert len({a.id for a in found}) == len(found) == sum(len(list(f(mined, there))) for f in FAMILIES.values())
+        return sum(a.family == "program" for a in found[:150])
+
+    assert early(Mined(runs_code=True)) > 1.5 * early(Mined())
 
 
 # Workspaces
