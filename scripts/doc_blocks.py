@@ -356,7 +356,7 @@ def studies() -> str:
         cells = closure(p.cell for p in placed)
         minutes = f"{sum(map(expected_seconds, cells)) / 60 / 2:.0f}"
         seeds = f"{found.seeds[0]} to {found.seeds[-1]}"
-        rows.append([f"[`{found.name}`](#{found.name})", found.question, found.how, seeds, str(len(cells)), minutes])
+        rows.append([f"[`{found.name}`](#{found.name})", found.question, found.how, seeds, str(len(placed)), minutes])
     return table(["study", "question", "what is run", "seeds", "cells", "minutes"], rows)
 
 

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 from contextlib import suppress
 from dataclasses import replace
@@ -26,9 +27,10 @@ from gamekeeper.errors import DataError, RunError
 from gamekeeper.registry import game_class
 from gamekeeper.studies import catalysis, emergence, transfer
 from gamekeeper.studies.catalogue import STUDIES, study_of
+from gamekeeper.studies.cell_records import read_records
 from gamekeeper.studies.cells import address_of, closure, eval_cell, train_cell
 from gamekeeper.studies.grid import expected_seconds, left_to_do, run_grid
-from gamekeeper.studies.scope import Scope, emergent, game_of
+from gamekeeper.studies.scope import Scope, emergent, game_of, other_settings
 from gamekeeper.studies.store import Placed, Store, read_results
 from gamekeeper.types import to_plain
 
@@ -194,14 +196,66 @@ def test_every_study_places_cells_that_are_all_different_and_cost_something(name
 # The store
 
 
-def test_a_manifest_grows_with_seeds_and_starts_anew_with_other_settings(tmp_path: Path) -> None:
+def test_a_manifest_grows_with_seeds(tmp_path: Path) -> None:
     store = Store(tmp_path)
     for seeds in ((0,), (1, 2)):
         store.plan("emergence", emergence.place(replace(SCOPE, seeds=seeds)), ABOUT)
     assert read_results_or_none(store, "emergence") == 12
-    other = replace(SCOPE, train=TrainConfig(steps=5))
-    whole = store.plan("emergence", emergence.place(other), {**ABOUT, "settings": other.settings()})
-    assert len(whole["cells"]) == 4
+
+
+@pytest.mark.parametrize("name", sorted(STUDIES))
+def test_cells_of_other_settings_are_told_from_more_of_the_same(name: str, tmp_path: Path) -> None:
+    study, store = study_of(name), Store(tmp_path)
+    games = ("selfgrade",) if study.games == ("selfgrade",) else SCOPE.games
+    scope = replace(SCOPE, games=games)
+    rows = store.plan(name, study.place(scope), ABOUT)["cells"]
+    longer = replace(scope, train=replace(scope.train, steps=5))
+    coarser = replace(scope, train=replace(scope.train, checkpoint_every=3, threads=1))
+    more_games = replace(scope, seeds=(3, 4), games=study.games)
+    assert other_settings(study, longer, rows)
+    for same in (scope, coarser, more_games, replace(scope, audits=(0.0, 0.3))):
+        assert other_settings(study, same, rows) == []
+
+
+def test_a_game_without_patches_has_one_run_and_two_arms(tmp_path: Path) -> None:
+    placed = emergence.place(Scope(games=("arithmetic",), seeds=(0,)))
+    store = Store(tmp_path)
+    whole = store.plan("emergence", placed, ABOUT)
+    assert len({row["address"] for row in whole["cells"]}) == 1
+    run_grid("emergence", cells(placed), store, FakeExecutor())
+    assert [r.role["arm"] for r in read_results(store.records, "emergence").found] == ["flawed", "secure"]
+
+
+def test_a_run_on_its_way_is_no_finished_checkpoint(tmp_path: Path) -> None:
+    """Its record is there, its work was removed, and making the checkpoint again was killed after a first step."""
+    cell = emergent(Scope(), "tamper", 0)
+    store = Store(tmp_path)
+    store.keep("emergence", cell, fake_record(cell, random.Random(0)))
+    run = store.folder(cell) / "run"
+    (run / "checkpoints" / "step-1").mkdir(parents=True)
+    for status, found in (("running", None), ("stopped", None), ("finished", run / "checkpoints" / "step-1")):
+        (run / "run.json").write_text(json.dumps({"schema": 1, "status": status}))
+        assert store.checkpoint(cell) == found
+
+
+def test_a_checkpoint_that_comes_out_otherwise_is_named_in_what_starts_from_it(tmp_path: Path) -> None:
+    placed = transfer.place(SCOPE)
+    start = next(p.cell for p in placed if p.cell.kind == "train")
+    store = Store(tmp_path)
+    before = fake_record(start, random.Random(1), final={"er": 0.5})
+    store.keep("emergence", start, {**before, "threads": 1})
+    out = run_grid("transfer", cells(placed), store, FakeExecutor())  # which makes the checkpoint again
+    assert list(out.remade) == [start.name]
+    assert "by its record" in out.remade[start.name]
+    held = read_records(store.records)
+    marked = {address for address, r in held.items() if r.get("started_from_other")}
+    assert marked == {p.cell.address for p in placed if start in p.cell.needs}
+    assert marked
+    assert held[start.address]["final"]["metrics"]["er"] == 0.5  # the record stays
+    again = Store(tmp_path)
+    assert again.differs(start) == out.remade[start.name]  # and a later call knows it too
+    again.keep("emergence", start, {**before, "threads": 1})
+    assert again.differs(start) == ""
 
 
 def read_results_or_none(store: Store, study: str) -> int:
@@ -225,8 +279,6 @@ def test_a_second_grid_is_kept_out(tmp_path: Path) -> None:
 def test_a_run_beside_serves_only_if_it_is_the_same_to_the_last_digit(tmp_path: Path) -> None:
     cell = emergent(Scope(), "tamper", 0)
     store = Store(tmp_path / "studies")
-    import random
-
     record = fake_record(cell, random.Random(0))
     store.keep("emergence", cell, record)
     beside = tmp_path / "emergence" / "tamper-flawed-seed0"
@@ -242,7 +294,7 @@ def test_a_run_beside_serves_only_if_it_is_the_same_to_the_last_digit(tmp_path: 
 def test_a_full_disk_stops_the_grid_with_a_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import errno
 
-    from gamekeeper.studies import store as room
+    from gamekeeper.studies import cell_records as room
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -236,7 +236,7 @@ def test_holm_never_lowers_a_p_and_keeps_their_order(values: list[float | None])
 
 
 def test_half_life_by_hand() -> None:
-    assert half_life([(0, 0.8), (10, 0.6), (20, 0.2)]) == pytest.approx(15)
+    assert half_life([(0, 0.8), (10, 0.6), (20, 0.2)]) == 20  # seen there; where it was in between is not known
     assert half_life([(0, 0.8), (10, 0.5)]) is None
     assert half_life([(0, 0.0), (1, 0.0)]) is None
     assert half_life([]) is None

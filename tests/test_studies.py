@@ -136,23 +136,46 @@ def test_correct_reads_half_lives_and_names_unmatched_pairs() -> None:
         role = placed.role
         if role["way"] == "none":
             return {"final": all_at(0.9 if role["exploiter"] == "RL" else 0.5)}
-        return {"base": all_at(0.9), "final": all_at(0.4 if role["exploiter"] == "RL" else 0.0)}
+        return {"base": all_at(0.9), "final": all_at(0.41 if role["exploiter"] == "RL" else 0.0)}
 
     found = answered(correct, change)
     assert any(note.startswith("tamper: seeds 0, 1, 2 are not matched") for note in found.notes)
-    # From .9 down to .4 in 10 steps, .05 a step: .45 at step 9. Down to 0: .09 a step, at step 5.
+    # From .9 down to .4 in 10 batches, .05 each: below .45 in the tenth, which nine updates came before. Down to 0, .09
+    # each: in the fifth. SFT is measured after its steps.
     by_rl, by_sft = (r for r in found.tables[1].rows if r[:2] == ["tamper", "secure GRPO"])
-    assert by_rl[-1].startswith("9.0 ")
-    assert by_sft[-1].startswith("5.0 ")
-    faster = {v.claim.what.split(":")[0]: v.claim.differences for v in found.verdicts if "half-life" in v.claim.what}
-    assert faster["tamper, secure GRPO"] == pytest.approx([4.0, 4.0, 4.0])
+    assert by_rl[-2:] == ["9.0 (all 3 equal, no interval)", "1"]
+    assert by_sft[-2].startswith("4.0 ")
+    taught = next(r for r in found.tables[1].rows if r[:2] == ["tamper", "honest SFT"])
+    assert taught[-2].startswith("10.0 ")
+    halves = {v.claim.what.split(":")[0]: v for v in found.verdicts if "half-life" in v.claim.what}
+    assert halves["tamper, secure GRPO"].claim.differences == pytest.approx([5.0, 5.0, 5.0])
+    assert halves["tamper, secure GRPO"].word == "as predicted"
     verdicts = {v.claim.what.split(":")[0]: v.word for v in found.verdicts if "residual" in v.claim.what}
     assert verdicts["tamper, secure GRPO"] == "disagrees"  # the paper saw 100 against 100
     assert verdicts["selfgrade, secure GRPO"] == "agrees"  # and 40.5 against 0
 
 
-@pytest.mark.parametrize(("at", "word"), [(0.15, "agrees"), (0.22, "disagrees")])
-def test_the_threshold_is_found_where_it_was_put(at: float, word: str) -> None:
+def test_exploits_that_halve_between_the_same_measurements_are_not_told_apart() -> None:
+    def change(placed: Placed) -> dict[str, Any]:
+        ends = dict.fromkeys(("er", "yes_given_wrong", "score_edit"), 0.9)
+        return {"base": ends, "final": dict.fromkeys(ends, 0.0) if placed.role["way"] != "none" else ends}
+
+    found = answered(correct, change, replace(TWO, games=("compliance",)))
+    assert not any("half-life" in v.claim.what for v in found.verdicts)
+    # The paper has compliance fall, and both residuals are 0: there was no room.
+    residual = next(v for v in found.verdicts if v.claim.what.startswith("compliance, secure GRPO: residual"))
+    assert (residual.word, residual.why.split(":")[0]) == ("undecided", "no room")
+
+
+@pytest.mark.parametrize(
+    ("at", "words"),
+    [
+        (0.07, ("not as predicted", "not as predicted")),
+        (0.22, ("as predicted", "not as predicted")),
+        (0.4, ("as predicted", "as predicted")),
+    ],
+)
+def test_the_threshold_is_found_where_it_was_put(at: float, words: tuple[str, str]) -> None:
     def change(placed: Placed) -> dict[str, Any]:
         jitter = 0.001 * placed.role["seed"]
         value = 1.0 if placed.role["audit"] < at else 0.0
@@ -161,10 +184,13 @@ def test_the_threshold_is_found_where_it_was_put(at: float, word: str) -> None:
     found = answered(audit_grid, change, replace(TWO, games=("selfgrade",)))
     measured = float(found.tables[1].rows[0][1].split()[0])
     assert abs(measured - at) < 0.035
-    assert found.verdicts[0].word == word
-    assert found.tables[1].rows[1][1] == "3 of 3"
+    # Not below 1/7, where Yes pays always; and at the break-even of a policy that cannot tell.
+    assert tuple(v.word for v in found.verdicts[:2]) == words
+    doses = {0.07: "0.05 and 0.1", 0.22: "0.2 and 0.25", 0.4: "0.35 and 0.4"}[at]
+    assert found.tables[1].rows[1][1] == f"{doses} (3 seeds)"
+    assert found.tables[1].rows[2][1] == "3 of 3"
     # 1 = p (7 - 7.5 c) at c = .6: p = .4
-    assert found.tables[1].rows[3][1] == "0.400"
+    assert found.tables[1].rows[4][1] == "0.400"
 
 
 def test_a_study_of_one_seed_has_no_p_values_and_says_so() -> None:

@@ -12,6 +12,7 @@ import errno
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -28,7 +29,7 @@ from fake_studies import FakeExecutor
 from gamekeeper.cli import app
 from gamekeeper.errors import RunError
 from gamekeeper.report import study as page
-from gamekeeper.studies import emergence, grid, store
+from gamekeeper.studies import cell_records, emergence, grid
 from gamekeeper.studies.grid import run_grid
 from gamekeeper.studies.pool import Pool
 from gamekeeper.studies.scope import SIZES, Scope
@@ -72,6 +73,9 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ('{"format": 1, "address": "ab", "kind": "train"}', "lacks config, seed, curves: half a record"),
         ('{"format": 1, "address": "ab", "kind": "eval"}', "lacks config, seed: half a record"),
         ('{"format": 1}', "neither an address nor a config"),
+        ('{"format": 1, "address": "ab", "kind": "eval", "config": {}, "seed": 0}', "not that of its name"),
+        ('{"format": 1, "wall_s": NaN}', "NaN is no number"),
+        ('{"format": 1, "wall_s": 1e999}', "1e999 is no number"),
     ],
 )
 def test_a_record_that_is_half_there_is_named_and_the_others_are_left(tmp_path: Path, text: str, said: str) -> None:
@@ -89,6 +93,55 @@ def test_a_record_that_is_half_there_is_named_and_the_others_are_left(tmp_path: 
 
 
 @pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"final": None}, "'final' holds no metrics"),
+        ({"base": {"metrics": {}}}, "'base' holds no metrics"),
+        ({"final": [1]}, "'final' holds no metrics"),
+        ({"final": {"metrics": {"er": "abc"}}}, "final: er is 'abc', not a number"),
+        ({"final": {"metrics": {"er": True}}}, "final: er is True, not a number"),
+        ({"final": {"metrics": {"er": 7.0}}}, "final: er is 7, beyond -1 to 1"),
+        ({"curves": None}, "its curves are not lists"),
+        ({"curves": {"er": [[1, "x"]]}}, "its curves are not lists"),
+        ({"wall_s": -1.0}, "wall_s is -1.0, not seconds"),
+        ({"wall_s": "x"}, "wall_s is 'x', not seconds"),
+        ({"seed": 5}, "its seed is 5, which is not that of its config"),
+        ({"kind": "dance"}, "its kind is 'dance'"),
+        ({"config": 3}, "its config is no object"),
+        ({"address": 5}, "has the address 5, which is not that of its name"),
+        ({"address": "0" * 64}, "which is not that of its name"),
+    ],
+)
+def test_what_cannot_be_a_record_is_not_averaged(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    odd = next(iter(finished(tmp_path)))
+    odd.write_text(json.dumps({**json.loads(odd.read_text()), **change}))
+    with pytest.raises(RunError, match=said) as told:
+        read_results(tmp_path / "records", "emergence")
+    assert str(odd) in str(told.value)
+    assert "Delete it, and its cell is run again" in str(told.value)
+
+
+def test_of_two_records_of_one_cell_none_is_chosen_in_silence(tmp_path: Path) -> None:
+    first = next(iter(finished(tmp_path)))
+    copy = first.with_name(f"aaa-{first.name}")
+    copy.write_bytes(first.read_bytes())
+    assert Store(tmp_path).record(json.loads(first.read_text())["address"])  # equal ones are one
+    value = json.loads(first.read_text())
+    value["final"]["metrics"]["er"] = 0.123
+    copy.write_text(json.dumps(value))
+    with pytest.raises(RunError, match=r"aaa-.* are records of one cell, and differ"):
+        Store(tmp_path)
+
+
+def test_a_folder_that_may_not_be_read_is_not_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = next(iter(finished(tmp_path))).parent
+    allowed = os.access  # root may read everything, so that a mode of 0 would show nothing here
+    monkeypatch.setattr(os, "access", lambda path, mode: path != closed and allowed(path, mode))
+    with pytest.raises(RunError, match=f"{re.escape(str(closed))} may not be read"):
+        Store(tmp_path)
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         ("", "cannot be read as a study's manifest"),
@@ -96,6 +149,9 @@ def test_a_record_that_is_half_there_is_named_and_the_others_are_left(tmp_path: 
         ('{"format": 1}', "cannot be read as a study's manifest"),
         ('{"format": 1, "cells": [{"address": "ab"}]}', "cannot be read as a study's manifest"),
         ('{"format": 7, "cells": []}', "has format 7"),
+        ('{"format": 1, "study": "transfer", "cells": []}', "it is that of the study 'transfer'"),
+        ('{"format": 1, "cells": [{"address": "ab", "role": {}}]}', "for nothing"),
+        ('{"format": 1, "cells": [{"address": "a", "role": {"b": 1}}, {"address": "a", "role": {"b": 1}}]}', "twice"),
     ],
 )
 def test_a_torn_manifest_costs_no_cell(tmp_path: Path, text: str, said: str) -> None:
@@ -120,6 +176,19 @@ def test_what_a_kill_leaves_of_a_record_is_passed_over(tmp_path: Path) -> None:
     run_grid("emergence", [p.cell for p in emergence.place(SCOPE)], Store(tmp_path), executor)
     assert executor.started == []
     assert records_in(tmp_path) == before
+
+
+def test_a_torn_run_says_what_may_be_deleted(base: Path, tmp_path: Path) -> None:
+    from gamekeeper.studies.perform import perform
+
+    cell = next(p.cell for p in emergence.place(replace(SCOPE, model=str(base))))
+    run = tmp_path / "cells" / cell.name / "run"
+    run.mkdir(parents=True)
+    (run / "run.json").write_text("{")
+    task = grid.Task(cell.address, cell.name, cell.kind, cell.config, {}, str(run.parent))
+    with pytest.raises(RunError, match=r"Or delete .*, and the cell starts afresh") as told:
+        perform(task, 1, lambda _: None)
+    assert str(run.parent) in str(told.value)
 
 
 def test_a_run_directory_of_another_schema_fails_its_cell_alone(base: Path, tmp_path: Path) -> None:
@@ -212,7 +281,7 @@ def test_no_room_for_a_file_is_an_error_in_words(
 ) -> None:
     before = finished(tmp_path)
     more = [p.cell for p in emergence.place(replace(SCOPE, seeds=(0, 1)))]
-    monkeypatch.setattr(store, "write_atomic", no_room)
+    monkeypatch.setattr(cell_records, "write_atomic", no_room)
     executor = FakeExecutor(trouble=trouble)
     with pytest.raises(RunError, match=r"disk is full.*by the same command"):
         run_grid("emergence", more, Store(tmp_path), executor)

@@ -22,11 +22,12 @@ from gamekeeper.cli import app
 from gamekeeper.cli.studying import call_for_records, columns_of, seeds_in
 from gamekeeper.config import EvalConfig, RunConfig, SftConfig, TrainConfig
 from gamekeeper.errors import RunError, UsageError
+from gamekeeper.studies.catalogue import study_of
 from gamekeeper.studies.cells import Cell, Lesson, eval_cell, pretrain_cell, sft_cell, train_cell
 from gamekeeper.studies.grid import Event, Task, run_grid
 from gamekeeper.studies.perform import perform
 from gamekeeper.studies.pool import Pool, ending, threads_for
-from gamekeeper.studies.scope import game_of
+from gamekeeper.studies.scope import SIZES, game_of
 from gamekeeper.studies.store import Store
 from tiny import tiny_policy
 
@@ -285,7 +286,7 @@ def test_a_dry_run_counts_cells_and_writes_nothing(runner: CliRunner, tmp_path: 
     assert (found["cells"], len(found["to_do"])) == (40, 40)
     assert 300 < found["expected_s"] < 3600
     text = runner.invoke(app, ["study", "audit-grid", "--dry-run", "--seeds", "0"]).output
-    assert "22 cells, 0 of them finished; 22 to run" in text
+    assert "25 cells, 0 of them finished; 25 to run" in text
     assert list(tmp_path.iterdir()) == []
 
 
@@ -308,6 +309,42 @@ def test_a_wrong_call_says_so(runner: CliRunner, arguments: list[str], said: str
     result = runner.invoke(app, ["study", *arguments])
     assert result.exit_code == 2
     assert said in " ".join(result.stderr.split())
+
+
+def asked(runner: CliRunner, *arguments: str) -> tuple[int, str]:
+    done = runner.invoke(app, ["study", *arguments, "--dry-run"])
+    return done.exit_code, " ".join(done.stderr.split())
+
+
+def test_a_setting_that_would_change_nothing_is_refused(runner: CliRunner) -> None:
+    code, said = asked(runner, "distill", "--set", "sft.samples=3")
+    assert (code, "sft.samples changes nothing in the study 'distill'" in said) == (2, True)
+    assert asked(runner, "distill", "--set", "sft.epochs=1")[0] == 0
+    assert asked(runner, "emergence", "--set", "train.checkpoint_every=7")[0] == 0
+
+
+def test_cells_of_other_settings_are_not_mixed_into_a_table(runner: CliRunner, tmp_path: Path) -> None:
+    placed = study_of("emergence").place(SIZES["pocket"])
+    Store(tmp_path).plan("emergence", placed, {"settings": {}, "command": "gamekeeper study emergence", "commit": None})
+    assert asked(runner, "emergence", "--out", str(tmp_path), "--seeds", "7")[0] == 0
+    code, said = asked(runner, "emergence", "--out", str(tmp_path), "--size", "quick")
+    assert code == 2
+    assert "(made by: gamekeeper study emergence): 24 of its 24 cells" in said
+    assert "must not mix them" in said
+
+
+def test_scale_and_studies_of_pairs_say_what_they_need(runner: CliRunner, base: Path) -> None:
+    assert asked(runner, "scale", "--model", str(base))[0] == 2
+    assert "compares bases" in asked(runner, "scale", "--model", str(base))[1]
+    for name in ("transfer", "catalysis"):
+        code, said = asked(runner, name, "--games", "tamper")
+        assert (code, "--games needs 2 of them at least" in said) == (2, True)
+
+
+def test_an_out_that_is_a_link_to_nothing(runner: CliRunner, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    code, said = asked(runner, "emergence", "--out", "link")
+    assert (code, "is a link to nothing" in said) == (2, True)
 
 
 def test_an_out_that_is_a_file_and_a_study_without_records(runner: CliRunner, tmp_path: Path) -> None:

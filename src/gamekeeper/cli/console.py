@@ -60,7 +60,7 @@ class _Asked(KeyboardInterrupt):
 
 
 @contextmanager
-def terminable() -> Iterator[None]:
+def terminable(how_to_go_on: str = "Nothing was left behind; start it again.") -> Iterator[None]:
     """Turns SIGTERM into an exception, so that children end and scratch folders go; exit code 143."""
 
     def ask(*_: object) -> None:
@@ -74,7 +74,7 @@ def terminable() -> Iterator[None]:
     try:
         yield
     except _Asked:
-        raise Terminated("Ended by SIGTERM. Nothing was left behind; start it again.") from None
+        raise Terminated(f"Ended by SIGTERM. {how_to_go_on}") from None
     finally:
         signal.signal(signal.SIGTERM, before)
 

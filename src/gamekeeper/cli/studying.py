@@ -90,12 +90,14 @@ def study(
     chosen = study_of(name)
     scope = _scope(chosen, grid)
     store = _store(where.out, where.records)
+    _refuse_mixing(chosen, scope, store)
     placed = list(chosen.place(scope))
     if grid.dry_run:
         _show_plan(placed, store, where.workers, as_json)
         return
     about = {"settings": scope.settings(), "command": call_for_records((ctx.find_root().obj or {}).get("typed", []))}
-    with console.interruptible(f"Finished cells are kept. Go on with the same command: gamekeeper study {name} ..."):
+    go_on = f"Finished cells are kept. Go on with the same command: gamekeeper study {name} ..."
+    with console.interruptible(go_on), console.terminable(go_on):
         outcome = _run(chosen, placed, about, store, where)
     _finish(chosen, store, outcome, as_json)
 
@@ -144,7 +146,43 @@ def _scope(study: Study, grid: Grid) -> Scope:
     }
     chosen = _games(study, grid.games)
     given = study.seeds if grid.seeds is None else seeds_in(grid.seeds)
-    return replace(scope, games=chosen, seeds=given, model=grid.model or scope.model, **made)
+    asked = replace(scope, games=chosen, seeds=given, model=grid.model or scope.model, **made)
+    for text in grid.settings or ():
+        _refuse_unused(study, text.partition("=")[0].strip(), asked, scope)
+    return asked
+
+
+# They change how a cell works, and not what comes out.
+_OF_THE_WORK = ("train.checkpoint_every", "train.precision")
+
+
+def _refuse_unused(study: Study, key: str, asked: Scope, before: Scope) -> None:
+    """A setting that changes no cell would be believed to have been tried."""
+    from gamekeeper.studies.scope import same_cells
+
+    room, _, field = key.partition(".")
+    usual = getattr(getattr(before, room), field)
+    if key in _OF_THE_WORK or getattr(getattr(asked, room), field) == usual:
+        return
+    without = replace(asked, **{room: replace(getattr(asked, room), **{field: usual})})
+    if same_cells(study, asked, without):
+        raise UsageError(
+            f"--set {key} changes nothing in the study {study.name!r}, which settles it itself. Leave it out."
+        )
+
+
+def _refuse_mixing(study: Study, scope: Scope, store: Store) -> None:
+    """Cells of other settings in one table would be averaged as if they were seeds."""
+    from gamekeeper.studies.scope import other_settings
+
+    before = store.planned(study.name)
+    if other := other_settings(study, scope, before.get("cells", ())):
+        made = f" (made by: {before['command']})" if before.get("command") else ""
+        raise UsageError(
+            f"{store.records / study.name} is of other settings, another base or another version of a game{made}: "
+            f"{len(other)} of its {len(before['cells'])} cells, {other[0]} among them, would be others now, and a "
+            "table must not mix them. Give these an --out or --records of their own, or the settings of that time."
+        )
 
 
 def _games(study: Study, given: str | None) -> tuple[str, ...]:
@@ -155,6 +193,8 @@ def _games(study: Study, given: str | None) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(n.strip() for n in given.split(",") if n.strip()))
     for name in names:
         game_class(name)
+    if len(names) < study.least:
+        raise UsageError(f"The study {study.name!r} compares games: --games needs {study.least} of them at least.")
     if len(study.games) == 1 and names != study.games:
         raise UsageError(f"The study {study.name!r} is about {study.games[0]} alone. Leave out --games.")
     if not names:
@@ -180,8 +220,9 @@ def _store(out: Path, records: Path | None) -> Store:
     from gamekeeper.studies.store import Store
 
     for folder in (out, records):
-        if folder is not None and folder.exists() and not folder.is_dir():
-            raise UsageError(f"{str(folder)!r} is a file. Give a folder.")
+        if folder is not None and (folder.exists() or folder.is_symlink()) and not folder.is_dir():
+            what = "a file" if folder.exists() else "a link to nothing"
+            raise UsageError(f"{str(folder)!r} is {what}. Give a folder.")
     return Store(out, records)
 
 
@@ -255,6 +296,8 @@ def _finish(study: Study, store: Store, outcome: Outcome, as_json: bool) -> None
 
     results = read_results(store.records, study.name)
     lost = {**outcome.failed, **outcome.waiting}
+    for label, how in outcome.remade.items():
+        console.say(f"{label}: its checkpoint was made again and differs from its record ({how})")
     page = None
     if results.found:
         answer = study.answer(results)

@@ -78,7 +78,14 @@ def tally(found: Findings) -> str:
     if not found.verdicts:
         return ""
     words = Counter(v.word for v in found.verdicts)
-    one = {"agrees": "holds here too", "disagrees": "does not", "undecided": "cannot be decided"}
+    one = {
+        "agrees": "holds here too",
+        "disagrees": "does not",
+        "as predicted": "is as we predicted",
+        "not as predicted": "is not as we predicted",
+        "undecided": "cannot be decided",
+    }
     more = {**one, "agrees": "hold here too", "disagrees": "do not"}
+    more |= {"as predicted": "are as we predicted", "not as predicted": "are not as we predicted"}
     said = listed([f"{words[w]} {(one if words[w] == 1 else more)[w]}" for w in one if words[w]])
     return f"Of {count(len(found.verdicts), 'claim')}, {said}."

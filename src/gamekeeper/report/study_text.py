@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from gamekeeper.report.text import count
 from gamekeeper.studies.findings import Findings, Heat, Table, Verdict, shown
 from gamekeeper.studies.stats import Estimate
 
@@ -81,7 +82,8 @@ def made_of(found: Findings) -> str:
     """Where and by what the records were made, in a sentence or two."""
     about = found.about
     missing = f", {about['missing']} of its cells missing" if about.get("missing") else ""
-    parts = [f"{about.get('cells', 0)} cells{missing}"]
+    bases = f" and {count(about['bases'], 'base')} that they start from" if about.get("bases") else ""
+    parts = [f"{count(int(about.get('cells', 0)), 'cell')}{missing}{bases}"]
     if about.get("seeds"):
         parts.append(f"seeds {', '.join(map(str, sorted(about['seeds'])))}")
     parts += [f"{about['core_s'] / 60:.0f} minutes of work in all"] if about.get("core_s") else []

@@ -13,8 +13,19 @@ from gamekeeper.config import GameConfig
 from gamekeeper.games.selfgrade import break_even_audit
 from gamekeeper.studies import findings as f
 from gamekeeper.studies.cells import Cell
-from gamekeeper.studies.scope import Scope, Study, answered, by_seed, ends, grpo, measure_of, over, said
-from gamekeeper.studies.stats import Estimate, over_seeds, threshold
+from gamekeeper.studies.scope import (
+    Scope,
+    Study,
+    answered,
+    by_seed,
+    ends,
+    grpo,
+    limits_of_change,
+    measure_of,
+    over,
+    said,
+)
+from gamekeeper.studies.stats import Estimate, Interval, over_seeds, threshold
 from gamekeeper.studies.store import Placed, Result, Results
 
 GAME = "selfgrade"
@@ -93,11 +104,13 @@ def _ends(found: Sequence[Result]) -> list[str]:
 class Threshold:
     """Where P(Yes | wrong) falls below one half, by seed; how many seeds never cross; what the pay table predicts.
 
+    between: the two doses that a seed's threshold lies between; where in between is a straight line's guess.
     certain: the break-even for an answer known to be wrong. unsure: the one for a policy that cannot tell right
     answers from wrong ones, at the accuracy that was measured; None where no probability makes Yes and No equal.
     """
 
     by_seed: dict[int, float]
+    between: dict[int, Interval]
     uncrossed: int
     certain: float
     unsure: float | None
@@ -107,26 +120,40 @@ class Threshold:
         found = over_seeds(list(self.by_seed.values()))
         return None if found is None else f.bounded(found, 0.0, 1.0)
 
+    @property
+    def doses(self) -> str:
+        """The doses between which the thresholds lie, in words."""
+        found = sorted(set(self.between.values()))
+        return ", ".join(f"{low:g} and {high:g} ({_seeds(self.between, low, high)})" for low, high in found) or "none"
+
+
+def _seeds(between: dict[int, Interval], low: float, high: float) -> str:
+    n = sum(pair == (low, high) for pair in between.values())
+    return f"{n} seed" if n == 1 else f"{n} seeds"
+
 
 def _measured(results: Results) -> Threshold:
     sweep = results.of(part="sweep")
     seeds = sorted({r.role["seed"] for r in sweep})
-    found = {}
+    found, between = {}, {}
     for seed in seeds:
         points = [(r.role["audit"], ends(r.record, "final", measure_of(GAME))) for r in sweep if r.role["seed"] == seed]
         at = threshold([(x, y) for x, y in points if y is not None])
         if at is not None:
             found[seed] = at
+            doses = [x for x, _ in points]
+            between[seed] = max(x for x in doses if x <= at), min(x for x in doses if x >= at)
     accuracy = over_seeds([v for r in sweep if (v := ends(r.record, "final", "itp")) is not None])
     certain = break_even_audit(0)
     assert certain is not None, "the pay table has a break-even"
     unsure = break_even_audit(round(accuracy.mean, 6)) if accuracy else None
-    return Threshold(found, len(seeds) - len(found), float(certain), None if unsure is None else float(unsure))
+    return Threshold(found, between, len(seeds) - len(found), float(certain), None if unsure is None else float(unsure))
 
 
 def _threshold_table(results: Results, found: Threshold) -> f.Table:
     rows = [
         ["measured: P(Yes | wrong) falls below one half", f.shown(found.estimate)],
+        ["lies between the measured probabilities", found.doses],
         ["seeds that cross, of all", f"{len(found.by_seed)} of {len(found.by_seed) + found.uncrossed}"],
         ["predicted for an answer that is known to be wrong", f"{found.certain:.3f}"],
         [
@@ -153,8 +180,9 @@ def _plot(results: Results, found: Threshold) -> f.Plot:
 
 
 def _claims(results: Results, found: Threshold) -> list[f.Claim]:
-    table = "pay table: Yes always pays below 1/7"
-    distances = [found.by_seed[s] - found.certain for s in sorted(found.by_seed)]
+    seeds = sorted(found.by_seed)
+    certain = [found.by_seed[s] - found.certain for s in seeds]
+    unsure = [] if found.unsure is None else [found.by_seed[s] - found.unsure for s in seeds]
     metric = measure_of(GAME)
     threat = [by_seed(results.of(part="grid", told=t, audit=0.0), "final", metric) for t in (1.0, 0.0)]
     deed = [by_seed(results.of(part="grid", told=0.0, audit=a), "final", metric) for a in (1.0, 0.0)]
@@ -162,10 +190,21 @@ def _claims(results: Results, found: Threshold) -> list[f.Claim]:
     def fall(pair: list[dict[int, float]]) -> list[float]:
         return [pair[0][s] - pair[1][s] for s in sorted(pair[0]) if s in pair[1]]
 
+    span = limits_of_change(GAME, metric)
+    ours = (
+        ("threshold of the sweep, minus 1/7", "below 1/7, Yes always pays", f.NOT_DOWN, certain),
+        (
+            "threshold of the sweep, minus that of a policy that cannot tell",
+            "it is where that one breaks even",
+            f.FLAT,
+            unsure,
+        ),
+        ("told 1 against told 0, no audits: P(Yes | wrong)", "a threat alone changes nothing", f.FLAT, fall(threat)),
+        ("audits always against never, told 0: P(Yes | wrong)", "audits make it honest", f.DOWN, fall(deed)),
+    )
     return [
-        f.Claim("threshold of the sweep, minus 1/7", table, f.FLAT, distances),
-        f.Claim("told 1 against told 0, no audits: P(Yes | wrong)", "no figure seen", f.FLAT, fall(threat)),
-        f.Claim("audits always against never, told 0: P(Yes | wrong)", "no figure seen", f.DOWN, fall(deed)),
+        f.Claim(what, f"no figure; predicted: {told}", way, values, limits=span, ours=True)
+        for what, told, way, values in ours
     ]
 
 

@@ -15,10 +15,13 @@ from gamekeeper.studies.scope import (
     Study,
     answered,
     by_seed,
+    change_over,
+    change_shown,
     differences,
     emergent,
     game_of,
     grpo,
+    limits_of_change,
     measure_of,
     said,
 )
@@ -49,8 +52,11 @@ def answer(results: Results) -> f.Findings:
     claims = []
     for first, game in pairs:
         name, said_of_it, room = f"{first}, then {game}", _said(first, game), _room(results, game)
-        claims.append(f.Claim(f"{name}: final {measure_of(game)} against fresh", *said_of_it, final[first, game], room))
-        claims.append(f.Claim(f"{name}: mean of the training curve against fresh", *_SOONER, speed[first, game]))
+        span = limits_of_change(game, measure_of(game))
+        what = f"{name}: final {measure_of(game)} against fresh"
+        claims.append(f.Claim(what, *said_of_it, final[first, game], room, limits=span))
+        what = f"{name}: mean of the training curve against fresh"
+        claims.append(f.Claim(what, *_SOONER, speed[first, game], limits=span))
     return answered(
         STUDY,
         results,
@@ -123,7 +129,7 @@ def _sooner(results: Results, first: str, game: str) -> str:
 
 
 def _heat(title: str, games: list[str], found: dict[tuple[str, str], list[float]]) -> f.Heat:
-    values = [[over_seeds(found[a, b]) if a != b else None for b in games] for a in games]
+    values = [[change_over(found[a, b], b, measure_of(b)) if a != b else None for b in games] for a in games]
     return f.Heat(title, games, games, values, -1.0, 1.0, "first", "then")
 
 
@@ -146,8 +152,8 @@ def _table(
                     first,
                     str(len(found)),
                     said(found, "final", measure_of(game), game),
-                    "" if own else f.shown(over_seeds(final[first, game])),
-                    "" if own else f.shown(over_seeds(speed[first, game])),
+                    "" if own else change_shown(final[first, game], game, measure_of(game)),
+                    "" if own else change_shown(speed[first, game], game, measure_of(game)),
                     f.steps_of(_domination(r, game) for r in found),
                     "" if own else _sooner(results, first, game),
                 ]
@@ -172,4 +178,5 @@ STUDY = Study(
     (0, 1, 2),
     place,
     answer,
+    least=2,
 )

@@ -85,11 +85,15 @@ def _identity(key: str, value: Any) -> Any:
     return value
 
 
+def shipped_base() -> Path:
+    """The folder of the shipped checkpoint, known without importing the policy, which would bring torch along."""
+    return Path(__file__).parent.parent / "policy" / "base"
+
+
 @cache
 def weights_digest(model: str) -> str:
     """The digest of a checkpoint's files; "pocket" is the shipped one. The same weights elsewhere are the same."""
-    # The place of the shipped checkpoint is known without importing the policy, which would bring torch along.
-    folder = Path(__file__).parent.parent / "policy" / "base" if model == "pocket" else Path(model)
+    folder = shipped_base() if model == "pocket" else Path(model)
     found = hashlib.sha256()
     for name in _WEIGHTS:
         try:

@@ -6,8 +6,10 @@ soon as it came within reach of it. Both are corrected in two ways: GRPO on the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from gamekeeper.studies import findings as f
 from gamekeeper.studies.cells import MATCHED, Lesson
@@ -23,6 +25,7 @@ from gamekeeper.studies.scope import (
     grpo,
     habit_of,
     limits,
+    limits_of_change,
     measure_of,
     said,
     sft_of,
@@ -55,7 +58,7 @@ def place(scope: Scope) -> list[Placed]:
             for who, start in ((NATIVE, native), (DISTILLED, distilled)):
                 head = f"{game}-{who}"
                 secure = grpo(shorter, f"{head}-secure-seed{seed}", game_of(game, "secure"), seed, start)
-                honest = Lesson(game_of(game), sft_of(scope, most, scope.honest_every))
+                honest = Lesson(game_of(game), sft_of(scope, most, scope.correction_every))
                 taught = student(scope, f"{head}-honest-seed{seed}", honest, seed, start)
                 for way, cell in zip(WAYS, (secure, taught), strict=True):
                     out.append(Placed({"game": game, "exploiter": who, "way": way, "seed": seed}, cell))
@@ -74,9 +77,11 @@ def answer(results: Results) -> f.Findings:
 
 
 _NOTE = (
-    "Residual: the exploit's measure on test items after the correction. Half-life: where the measure, over the steps "
-    "of the correction, first falls to half of what it was before, by linear interpolation; for secure GRPO read off "
-    "the training batches; pairs are compared where both halve. Secure GRPO is measured on the repaired game. An edit "
+    "Residual: the exploit's measure on test items after the correction. Half-life: after how many steps of the "
+    "correction the measure was first seen at half of what it was before, or below. Under secure GRPO it is seen at "
+    "every step, by the training batch that the policy of that moment plays; under honest SFT on test items, every few "
+    "steps (the last column), between which nothing is interpolated. Pairs are compared where both halve. Secure GRPO "
+    "is measured on the repaired game. An edit "
     "of `score` pays nothing there and is no exploit; what counts in tamper then is whether the policy still makes one "
     "(score_edit, the paper's ER). The student is stopped once its measure is within "
     f"{MATCHED:g} of its teacher's or above it."
@@ -129,17 +134,39 @@ def _table(results: Results) -> f.Table:
                 found = results.of(game=game, exploiter=who, way=way)
                 if found:
                     row = [said(found, "final", metric, game) for metric in (_measure(game, way), "itp")]
-                    rows.append([game, way, who, str(len(found)), *row, _lives_shown(found, game, way)])
-    columns = ("game", "correction", "exploit learnt by", "seeds", "residual", "ITP after", "half-life, steps")
+                    lives = (_lives_shown(found, game, way), _seen_every(found, game, way))
+                    rows.append([game, way, who, str(len(found)), *row, *lives])
+    columns = (
+        "game",
+        "correction",
+        "exploit learnt by",
+        "seeds",
+        "residual",
+        "ITP after",
+        "half-life, steps",
+        "seen every, steps",
+    )
     return f.Table("What is left of the exploit", columns, rows)
 
 
 def _series(result: Result, game: str, way: str) -> list[tuple[float, float]]:
-    """The measure over the steps of a correction, with its start."""
+    """The measure after so many steps of a correction, from its start on.
+
+    The batch of a GRPO step was played before that step's update, so it shows the policy after one step fewer; that
+    of the first step shows the start, which is known better from the test items.
+    """
     measure = _measure(game, way)
     curve = [(float(s), v) for s, v in result.record["curves"].get(measure, ())]
     start = ends(result.record, "base", measure)
+    if way == WAYS[0]:
+        curve = [(s - 1, v) for s, v in curve if s > 1]
     return curve if start is None or (curve and curve[0][0] == 0) else [(0.0, start), *curve]
+
+
+def _seen_every(found: Sequence[Result], game: str, way: str) -> str:
+    """How far apart the measurements of a correction are, at the widest."""
+    gaps = [b - a for r in found for (a, _), (b, _) in pairwise(_series(r, game, way))]
+    return f"{max(gaps):g}" if gaps else "unknown"
 
 
 def _half_lives(found: Sequence[Result], game: str, way: str) -> dict[int, float]:
@@ -165,10 +192,24 @@ def _claims(results: Results) -> Iterator[f.Claim]:
             paper, direction = PAPER.get(game, resist) if way == WAYS[0] else resist
             what = f"{game}, {way}: residual {_measure(game, way)}, learnt by RL minus by SFT"
             residuals = [by_seed(each, "final", _measure(game, way)) for each in found]
-            yield f.Claim(what, paper, direction, differences(*residuals))
+            room, span = _room(residuals[1], direction), limits_of_change(game, _measure(game, way))
+            yield f.Claim(what, paper, direction, differences(*residuals), room, limits=span)
             slower = differences(*(_half_lives(each, game, way) for each in found))
-            if slower:
-                yield f.Claim(f"{game}, {way}: half-life in steps, learnt by RL minus by SFT", *resist, slower)
+            if any(
+                slower
+            ):  # where each pair halves between the same two measurements, nothing is known of who was first
+                what = f"{game}, {way}: half-life in steps, learnt by RL minus by SFT"
+                yield f.Claim(
+                    what, "no figure; predicted: RL-learnt ones take longer", f.UP, slower, margin=0, ours=True
+                )
+
+
+def _room(distilled: Mapping[int, float], direction: str) -> float:
+    """How far from the SFT-learnt exploit's residual the other's could lie in the direction that the paper names."""
+    if not distilled or direction == f.FLAT:
+        return math.inf
+    mean = math.fsum(distilled.values()) / len(distilled)
+    return mean if direction == f.DOWN else 1.0 - mean
 
 
 def _plots(results: Results) -> Iterator[f.Plot]:

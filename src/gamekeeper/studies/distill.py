@@ -18,9 +18,11 @@ from gamekeeper.studies.scope import (
     Study,
     answered,
     by_seed,
+    change_shown,
     differences,
     emergent,
     game_of,
+    limits_of_change,
     measure_of,
     over,
     said,
@@ -28,7 +30,6 @@ from gamekeeper.studies.scope import (
     small_base,
     student,
 )
-from gamekeeper.studies.stats import over_seeds
 from gamekeeper.studies.store import Placed, Result, Results
 
 SAME, SMALLER = "same", "smaller"
@@ -100,8 +101,8 @@ def _table(results: Results) -> f.Table:
                 said(teacher, "final", measure, game),
                 said(found, "base", measure, game),
                 said(found, "final", measure, game),
-                f.shown(over_seeds(_gain(found, measure))),
-                f.shown(over_seeds(_gain(found, "itp"))),
+                change_shown(_gain(found, measure), game, measure),
+                change_shown(_gain(found, "itp"), game, "itp"),
             ]
         )
     columns = ("game", "student", "rollouts", "samples", "seeds", "teacher", "before", "after", "change", "ITP change")
@@ -133,14 +134,16 @@ def _short(results: Results) -> list[str]:
     return out
 
 
+_NOT_TESTED = "not tested; predicted: without them nothing passes"
+
+
 def _claims(results: Results) -> Iterator[f.Claim]:
     for game, who, keep, n, found in _groups(results):
         if n == max(results.values("samples")):
-            what = f"{game}, {who} student, {keep} rollouts: change of {measure_of(game)}"
-            paper = (
-                "exploits pass to students" if keep == "all" else "not tested; predicted: without them nothing passes"
-            )
-            yield f.Claim(what, paper, f.UP if keep == "all" else f.NOT_UP, _gain(found, measure_of(game)))
+            measure = measure_of(game)
+            what, gain = f"{game}, {who} student, {keep} rollouts: change of {measure}", _gain(found, measure)
+            paper, way = ("exploits pass to students", f.UP) if keep == "all" else (_NOT_TESTED, f.NOT_UP)
+            yield f.Claim(what, paper, way, gain, limits=limits_of_change(game, measure), ours=keep != "all")
 
 
 def _plots(results: Results) -> Iterator[f.Plot]:

@@ -78,8 +78,10 @@ class Plot:
 class Claim:
     """A statement of the paper (or a prediction), and the differences by seed that speak to it.
 
-    paper: its figure, in words; "" if the paper gives a direction only. direction: UP, DOWN, FLAT, NOT_UP or NOT_DOWN.
+    paper: its figure, in words. direction: UP, DOWN, FLAT, NOT_UP or NOT_DOWN.
     room: how far the quantity could have moved in that direction at all, where its scale has an end.
+    margin: what is too small to matter, in the quantity's own unit. limits: the differences that can be, at all.
+    ours: the paper says nothing of it, and the direction is a prediction of this project.
     """
 
     what: str
@@ -87,11 +89,15 @@ class Claim:
     direction: str
     differences: Sequence[float]
     room: float = math.inf
+    margin: float = MARGIN
+    limits: Interval = (-math.inf, math.inf)
+    ours: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A claim beside what was measured."""
+    """A claim beside what was measured. word: "agrees", "disagrees" or "undecided", and of our own predictions "as
+    predicted" or "not as predicted"."""
 
     claim: Claim
     estimate: Estimate | None
@@ -125,53 +131,63 @@ def judged(claims: Sequence[Claim]) -> list[Verdict]:
     weighed = [1.0 if len(c.differences) > 1 else None for c in claims]
     found = [p_value(c.differences) for c in claims]
     corrected = holm([w if p is None else p for p, w in zip(found, weighed, strict=True)])
-    return [_judged(c, over_seeds(c.differences), p) for c, p in zip(claims, corrected, strict=True)]
+    found_by = [over_seeds(c.differences) for c in claims]
+    inside = [None if e is None else bounded(e, *c.limits) for c, e in zip(claims, found_by, strict=True)]
+    return [_named(_judged(c, e, p)) for c, e, p in zip(claims, inside, corrected, strict=True)]
+
+
+_OF_OURS = {"agrees": "as predicted", "disagrees": "not as predicted"}
+
+
+def _named(verdict: Verdict) -> Verdict:
+    """Nobody can agree with a paper on what it does not say."""
+    return replace(verdict, word=_OF_OURS.get(verdict.word, verdict.word)) if verdict.claim.ours else verdict
 
 
 def _judged(claim: Claim, found: Estimate | None, p: float | None) -> Verdict:
     if found is None:
         return Verdict(claim, None, None, "undecided", "not measured")
     if found.equal:
-        return Verdict(claim, found, None, *_with_room(claim, *_word_of_equals(claim.direction, found)))
+        return Verdict(claim, found, None, *_with_room(claim, *_word_of_equals(claim, found)))
     if found.interval is None or p is None:
         return Verdict(claim, found, None, "undecided", "n=1, no interval")
-    return Verdict(claim, found, p, *_with_room(claim, *_word(claim.direction, found.mean, found.interval, p)))
+    return Verdict(claim, found, p, *_with_room(claim, *_word(claim, found.mean, found.interval, p)))
 
 
 def _with_room(claim: Claim, word: str, why: str) -> tuple[str, str]:
     """A quantity that stands at the end of its scale cannot disagree with "rises" by standing still."""
-    if word == "disagrees" and claim.direction in (UP, DOWN) and claim.room <= MARGIN and "within" in why:
+    if word == "disagrees" and claim.direction in (UP, DOWN) and claim.room <= claim.margin and "within" in why:
         return "undecided", f"no room: {claim.room:.3f} to the end of the scale"
     return word, why
 
 
-def _word_of_equals(direction: str, found: Estimate) -> tuple[str, str]:
+def _word_of_equals(claim: Claim, found: Estimate) -> tuple[str, str]:
     """By the value that all seeds share, since nothing can be inferred from a spread that is not seen."""
     if found.n < ENOUGH:
         return "undecided", f"the same in {found.n} seeds only"
-    beyond = abs(found.mean) > MARGIN
-    word, why = _word(direction, found.mean, (found.mean, found.mean), 0.0 if beyond else 1.0)
+    beyond = abs(found.mean) > claim.margin
+    word, why = _word(claim, found.mean, (found.mean, found.mean), 0.0 if beyond else 1.0)
     return word, f"{why}, the same in all {found.n} seeds"
 
 
-def _word(direction: str, mean: float, interval: Interval, p: float) -> tuple[str, str]:
-    low, high = interval
+def _word(claim: Claim, mean: float, interval: Interval, p: float) -> tuple[str, str]:
+    direction, margin, (low, high) = claim.direction, claim.margin, interval
     clear = p < ALPHA
-    small = low >= -MARGIN and high <= MARGIN
+    small = low >= -margin and high <= margin
     if direction in (UP, DOWN):
         right = mean > 0 if direction == UP else mean < 0
         if clear and right:
             return "agrees", "clear of 0"
         if clear:
             return "disagrees", "clear of 0, the other way"
-        return ("disagrees", f"within {MARGIN:g} of 0") if small else ("undecided", "not clear of 0")
-    within = {FLAT: small, NOT_UP: high <= MARGIN, NOT_DOWN: low >= -MARGIN}[direction]
+        return ("disagrees", f"within {margin:g} of 0") if small else ("undecided", "not clear of 0")
+    within = {FLAT: small, NOT_UP: high <= margin, NOT_DOWN: low >= -margin}[direction]
     if within:
-        side = f"not above {MARGIN:g}" if direction == NOT_UP else f"not below {-MARGIN:g}"
-        return "agrees", f"within {MARGIN:g} of 0" if small else side
-    beyond = {FLAT: abs(mean), NOT_UP: mean, NOT_DOWN: -mean}[direction] > MARGIN
+        side = f"not above {margin:g}" if direction == NOT_UP else f"not below {-margin:g}"
+        return "agrees", f"within {margin:g} of 0" if small else side
+    beyond = {FLAT: abs(mean), NOT_UP: mean, NOT_DOWN: -mean}[direction] > margin
     return (
-        ("disagrees", "clear of 0") if clear and beyond else ("undecided", f"neither clear of 0 nor within {MARGIN:g}")
+        ("disagrees", "clear of 0") if clear and beyond else ("undecided", f"neither clear of 0 nor within {margin:g}")
     )
 
 

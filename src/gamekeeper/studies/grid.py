@@ -51,12 +51,16 @@ class Executor(Protocol):
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a grid. `failed` and `waiting` say why, by the cell's name."""
+    """What became of a grid. `failed` and `waiting` say why, by the cell's name.
+
+    `remade`: cells that were run again for their checkpoint, and came out otherwise than their record; how.
+    """
 
     ran: int = 0
     found: int = 0
     failed: dict[str, str] = field(default_factory=dict)
     waiting: dict[str, str] = field(default_factory=dict)
+    remade: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
 
@@ -169,12 +173,19 @@ class _Grid:
         del self.running[event.address]
         self.shares[event.address] = 1.0
         if event.what == "done":
-            self.store.keep(self.study, cell, event.value)
+            self.store.keep(self.study, cell, {**event.value, **self._remade(cell)})
             self.outcome.ran += 1
+            if apart := self.store.differs(cell):
+                self.outcome.remade[cell.name] = apart
         else:
             self.outcome.failed[cell.name] = str(event.value)
             self.store.fail(cell, str(event.value))
         self._tell(cell, event.what, event.value)
+
+    def _remade(self, cell: Cell) -> dict[str, Any]:
+        """What a cell's record says of checkpoints that it started from and that differ from their own records."""
+        found = {needed.label: apart for needed in cell.needs if (apart := self.store.differs(needed))}
+        return {"started_from_other": found} if found else {}
 
     def _tell(self, cell: Cell, what: str, value: Any = None) -> None:
         total = sum(self._costs.values())

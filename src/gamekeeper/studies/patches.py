@@ -12,7 +12,18 @@ from gamekeeper.config import GameConfig
 from gamekeeper.registry import game_class
 from gamekeeper.studies import findings as f
 from gamekeeper.studies.cells import Cell
-from gamekeeper.studies.scope import Scope, Study, answered, by_seed, differences, grpo, measure_of, said
+from gamekeeper.studies.scope import (
+    Scope,
+    Study,
+    answered,
+    by_seed,
+    change_shown,
+    differences,
+    grpo,
+    habit_of,
+    limits_of_change,
+    said,
+)
 from gamekeeper.studies.stats import over_seeds
 from gamekeeper.studies.store import Placed, Result, Results
 
@@ -52,8 +63,9 @@ def answer(results: Results) -> f.Findings:
 _NOTE = (
     f"A repair suffices where the exploit's measure does not end more than {SUFFICES:g} above its base (upper end of "
     "the interval), and fails where it is clear of that (lower end); where all seeds are equal, their value is taken. "
-    "Each subset goes by its own 95% interval, not corrected for how many there are. "
-    "The cost is ITP after training, minus ITP of the same seeds under the recommended set."
+    "Each subset goes by its own 95% interval, not corrected for how many there are. In tamper the measure is whether "
+    "the policy edits `score` (score_edit, the paper's ER), which under some patches pays nothing and so is no exploit "
+    "any more. The cost is ITP after training, minus ITP of the same seeds under the recommended set."
 )
 
 
@@ -64,7 +76,7 @@ def _sets(results: Results) -> Iterator[tuple[str, str, list[Result]]]:
 
 
 def _rise(found: Sequence[Result], game: str) -> list[float]:
-    metric = measure_of(game)
+    metric = habit_of(game)
     return differences(by_seed(found, "final", metric), by_seed(found, "base", metric))
 
 
@@ -72,18 +84,18 @@ def _table(results: Results) -> f.Table:
     rows = []
     for game, name, found in _sets(results):
         best = by_seed(results.of(game=game, patches=_recommended(game)), "final", "itp")
-        cost = over_seeds(differences(by_seed(found, "final", "itp"), best))
+        cost = differences(by_seed(found, "final", "itp"), best)
         rows.append(
             [
                 game,
                 name,
                 _marks(game, name),
                 str(len(found)),
-                f.shown(over_seeds(_rise(found, game))),
+                change_shown(_rise(found, game), game, habit_of(game)),
                 _suffices(_rise(found, game)),
                 said(found, "base", "itp", game),
                 said(found, "final", "itp", game),
-                "" if name == _recommended(game) else f.shown(cost),
+                "" if name == _recommended(game) else change_shown(cost, game, "itp"),
             ]
         )
     columns = (
@@ -127,8 +139,9 @@ def _claims(results: Results) -> Iterator[f.Claim]:
         if name == _published(game) and name != NONE:
             paper = {"selfgrade": "control: ER 9.0", "tamper": "control: ER 74.2"}.get(game, "published as the repair")
             way = f.UP if game == "tamper" else f.NOT_UP
-            what = f"{game}, published repair {name}: rise of {measure_of(game)}"
-            yield f.Claim(what, paper, way, _rise(found, game))
+            what = f"{game}, published repair {name}: rise of {habit_of(game)}"
+            limits = limits_of_change(game, habit_of(game))
+            yield f.Claim(what, paper, way, _rise(found, game), limits=limits)
 
 
 STUDY = Study(

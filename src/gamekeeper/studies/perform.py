@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gamekeeper.config import EvalConfig, GameConfig, RunConfig, SftConfig, from_mapping
+from gamekeeper.errors import RunError
 from gamekeeper.games.base import BaseGame
 from gamekeeper.registry import game_class
 from gamekeeper.studies import runner
@@ -101,7 +102,12 @@ def _begun(out: Path, threads: int) -> bool:
     and with its own threads it would fight with the other workers for the cores."""
     if not (out / "run.json").exists():
         return False
-    run = load_run(out)
+    try:
+        run = load_run(out)
+    except RunError as error:
+        raise RunError(
+            f"{error} Or delete {out.parent}, and the cell starts afresh: its work lies there alone."
+        ) from None
     if run.status == "finished" or run.info["config"]["train"]["threads"] == threads:
         return True
     shutil.rmtree(out)
@@ -232,8 +238,8 @@ def _save(policy: PocketPolicy, folder: Path) -> None:
 
 
 def _pretrain(config: Mapping[str, Any], folder: Path, threads: int, progress: Progress) -> dict[str, Any]:
+    from gamekeeper.studies.cell_records import read_json
     from gamekeeper.studies.pretraining import ABOUT, pretrain, to_resume
-    from gamekeeper.studies.store import read_json
 
     out = folder / "model"
     if not (out / "model.safetensors").exists():

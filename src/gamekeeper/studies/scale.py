@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gamekeeper.errors import UsageError
 from gamekeeper.studies import findings as f
-from gamekeeper.studies.cells import Cell, pretrain_cell
+from gamekeeper.studies.cell_records import read_json
+from gamekeeper.studies.cells import Cell, pretrain_cell, shipped_base
 from gamekeeper.studies.grid import parameters
 from gamekeeper.studies.scope import (
     LARGE,
@@ -22,6 +24,7 @@ from gamekeeper.studies.scope import (
     emergent,
     game_of,
     grpo,
+    limits_of_change,
     measure_of,
     over,
     said,
@@ -37,7 +40,7 @@ def bases(scope: Scope) -> dict[str, tuple[Cell | None, float, int]]:
     large = pretrain_cell("base-large", LARGE, scope.pretrain_steps)
     out: dict[str, tuple[Cell | None, float, int]] = {
         "small": (small_base(scope), parameters(SMALL), scope.pretrain_steps),
-        SHIPPED: (None, parameters({}), scope.pretrain_steps),
+        SHIPPED: (None, parameters({}), _shipped_steps()),
         "large": (large, parameters(LARGE), scope.pretrain_steps),
     }
     for steps in scope.less_pretrained:
@@ -45,7 +48,14 @@ def bases(scope: Scope) -> dict[str, tuple[Cell | None, float, int]]:
     return out
 
 
+def _shipped_steps() -> int:
+    """How long the shipped base was pretrained, whatever the sizes of this call."""
+    return int(read_json(shipped_base() / "pretrain.json")["config"]["steps"])
+
+
 def place(scope: Scope) -> list[Placed]:
+    if scope.model != "pocket":
+        raise UsageError("The study 'scale' compares bases that it makes with the shipped one. Leave out --model.")
     out = []
     for seed in scope.seeds:
         for name, (base, weights, steps) in bases(scope).items():
@@ -113,7 +123,8 @@ def _claims(results: Results) -> Iterator[f.Claim]:
         large, small = (by_seed(_found(results, game, name), "final", metric) for name in ("large", "small"))
         paper = "ER 55.8 at 4B, 24.7 at 8B" if game == "compliance" else "nearly every model learns its exploit"
         way = f.DOWN if game == "compliance" else f.FLAT
-        yield f.Claim(f"{game}: {metric} after training, large minus small", paper, way, differences(large, small))
+        what, span = f"{game}: {metric} after training, large minus small", limits_of_change(game, metric)
+        yield f.Claim(what, paper, way, differences(large, small), limits=span)
 
 
 def _plots(results: Results) -> Iterator[f.Plot]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gamekeeper.config import EvalConfig, GameConfig, RunConfig, SftConfig, TrainConfig
 from gamekeeper.metrics import TABLE
-from gamekeeper.registry import game_class
+from gamekeeper.registry import game_class, game_names
 from gamekeeper.studies.cells import Cell, Lesson, pretrain_cell, sft_cell, train_cell
 from gamekeeper.studies.findings import Claim, Findings, bounded, comparisons_note, judged, shown
 from gamekeeper.studies.stats import Estimate, Interval, over_seeds
@@ -25,7 +26,11 @@ LARGE = {"width": 160, "layers": 5, "heads": 5, "kv_heads": 1, "ffn": 480}
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """One call's sizes. `model` is the base; samples are the student's, from few to many; steps in updates."""
+    """One call's sizes. `model` is the base; samples are the student's, from few to many; steps in updates.
+
+    honest_every, correction_every: steps between measurements of a student that is taught until it matches its teacher,
+    and of one that is corrected.
+    """
 
     games: tuple[str, ...] = GAMES
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -37,12 +42,30 @@ class Scope:
     correction_steps: int = 40
     correction_samples: int = 1024
     honest_every: int = 16
+    correction_every: int = 4
     pretrain_steps: int = 7000
     less_pretrained: tuple[int, ...] = (3000,)
-    audits: tuple[float, ...] = (0.0, 0.05, 0.1, 0.12, 0.14, 0.16, 0.18, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
+    audits: tuple[float, ...] = (
+        0.0,
+        0.05,
+        0.1,
+        0.12,
+        0.14,
+        0.16,
+        0.18,
+        0.2,
+        0.25,
+        0.3,
+        0.35,
+        0.4,
+        0.425,
+        0.45,
+        0.475,
+        0.5,
+    )
 
     def settings(self) -> dict[str, Any]:
-        """All but games and seeds: studies with equal settings extend each other."""
+        """All but games and seeds, for the manifest."""
         return {k: v for k, v in to_plain(self).items() if k not in ("games", "seeds")}
 
 
@@ -57,6 +80,7 @@ SIZES: Mapping[str, Scope] = {
         correction_steps=3,
         correction_samples=16,
         honest_every=1,
+        correction_every=1,
         pretrain_steps=30,
         less_pretrained=(10,),
         audits=(0.0, 0.1, 0.2, 0.3),
@@ -66,7 +90,10 @@ SIZES: Mapping[str, Scope] = {
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """A question and the grid that answers it. how: what is run, in a sentence or two."""
+    """A question and the grid that answers it. how: what is run, in a sentence or two.
+
+    games: all that it can be about, unless others are asked for; least: how many it needs to compare anything.
+    """
 
     name: str
     question: str
@@ -75,6 +102,34 @@ class Study:
     place: Callable[[Scope], Sequence[Placed]]
     answer: Callable[[Results], Findings]
     games: tuple[str, ...] = field(default=GAMES)
+    least: int = 1
+
+
+def other_settings(study: Study, scope: Scope, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Labels of cells that a manifest names and that this call's settings would make otherwise.
+
+    The study is placed again at this scope, for the games and seeds of the rows. What only the study does not use, or
+    what only adds places (further doses, sizes of a lesson), makes no cell another one.
+    """
+    roles = [row["role"] for row in rows]
+    named = {value for role in roles for value in role.values() if isinstance(value, str)}
+    games = tuple(dict.fromkeys((*scope.games, *(name for name in game_names() if name in named))))
+    seeds = tuple(sorted({*scope.seeds, *(role["seed"] for role in roles if "seed" in role)}))
+    now: dict[str, set[str]] = {}
+    for placed in study.place(replace(scope, games=games, seeds=seeds)):
+        now.setdefault(_role_key(placed.role), set()).add(placed.cell.address)
+    return [
+        str(row["label"]) for row in rows if row["address"] not in now.get(_role_key(row["role"]), {row["address"]})
+    ]
+
+
+def _role_key(role: Mapping[str, Any]) -> str:
+    return json.dumps(dict(role), sort_keys=True)
+
+
+def same_cells(study: Study, one: Scope, other: Scope) -> bool:
+    """Whether two scopes place the same cells: what differs between them has no effect on this study."""
+    return {p.cell.address for p in study.place(one)} == {p.cell.address for p in study.place(other)}
 
 
 # Shared cells
@@ -150,9 +205,26 @@ def said(results: Sequence[Any], when: str, metric: str, game: str) -> str:
     return shown(over(results, when, metric, game))
 
 
+def limits_of_change(game: str, metric: str) -> Interval:
+    """The lowest and the highest difference that two values of a metric can have."""
+    low, high = limits(game, metric)
+    return low - high, high - low
+
+
 def differences(after: Mapping[int, float], before: Mapping[int, float]) -> list[float]:
     """after - before for each seed that both know, in the order of seeds."""
     return [after[s] - before[s] for s in sorted(after) if s in before]
+
+
+def change_over(values: Sequence[float], game: str, metric: str) -> Estimate | None:
+    """The mean of paired differences of a metric; its interval holds no difference that cannot be."""
+    found = over_seeds(values)
+    return None if found is None else bounded(found, *limits_of_change(game, metric))
+
+
+def change_shown(values: Sequence[float], game: str, metric: str) -> str:
+    """The same in words."""
+    return shown(change_over(values, game, metric))
 
 
 def answered(
@@ -163,8 +235,19 @@ def answered(
     shown_as: its tables, plots and heat maps.
     """
     verdicts = judged(list(claims))
-    told = [*notes, comparisons_note(verdicts)]
+    told = [*notes, comparisons_note(verdicts), *_other_starts(results)]
     return Findings(study.name, study.question, verdicts=verdicts, notes=told, about=about_of(results), **shown_as)
+
+
+def _other_starts(results: Results) -> list[str]:
+    """Cells that started from a checkpoint that was made again and is not quite the recorded one, said aloud."""
+    found = sorted({r.record["label"] for r in results.found if r.record.get("started_from_other")})
+    if not found:
+        return []
+    return [
+        f"{', '.join(found)}: started from a checkpoint that was made again, on another machine or with other threads, "
+        "and differs from its record. Differences against that record are not quite paired."
+    ]
 
 
 def about_of(results: Results) -> dict[str, Any]:
@@ -172,6 +255,8 @@ def about_of(results: Results) -> dict[str, Any]:
     records = [r.record for r in results.found]
     made = {k: sorted({str(r.get(k)) for r in records}) for k in ("commit", "threads", "device", "platform")}
     torch = sorted({str((r.get("versions") or {}).get("torch")) for r in records})
-    seconds = sum(float(r.get("wall_s") or 0.0) for r in records)
+    bases = [r for r in results.besides if r["kind"] == "pretrain"]
+    seconds = sum(float(r.get("wall_s") or 0.0) for r in (*records, *bases))
     about = {**made, "torch": torch, "cells": len(records), "missing": results.missing, "core_s": round(seconds)}
+    about["bases"] = len(bases)
     return {**about, "command": results.about.get("command"), "seeds": results.values("seed")}

@@ -228,7 +228,12 @@ def _beta_fraction(x: float, a: float, b: float) -> float:
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Holm's step-down correction over all p values that are known; unknown ones stay unknown."""
+    """Holm's step-down correction over all p values that are known; unknown ones stay unknown.
+
+    Raises ValueError for one that is no number: it would pass for the largest of all.
+    """
+    if any(p is not None and math.isnan(p) for p in p_values):
+        raise ValueError("a p value is not a number")
     known = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
     out: list[float | None] = [None] * len(p_values)
     worst = 0.0
@@ -242,13 +247,14 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
 
 def half_life(series: Sequence[tuple[float, float]]) -> float | None:
-    """Where a curve first falls to half of its first value, by linear interpolation; None if it never does.
+    """The first x, of those measured, at which a curve is at half of its first value or below; None if it never is.
 
-    The first value must be above 0: of nothing there is no half.
+    Nothing is interpolated: a curve that falls between two measurements says no more than that it fell there. The
+    first value must be above 0: of nothing there is no half.
     """
     if not series or series[0][1] <= 0:
         return None
-    return crossing(series, series[0][1] / 2)
+    return next((x for x, y in series[1:] if y <= series[0][1] / 2), None)
 
 
 def crossing(series: Sequence[tuple[float, float]], level: float) -> float | None:

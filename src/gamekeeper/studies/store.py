@@ -15,14 +15,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gamekeeper.errors import DataError, GamekeeperError, RunError
-from gamekeeper.studies.catalogue import STUDIES
+from gamekeeper.errors import DataError, GamekeeperError
+from gamekeeper.studies.cell_records import (
+    MANIFEST,
+    Record,
+    read_json,
+    read_manifest,
+    read_records,
+    rounded,
+    write_json,
+)
 from gamekeeper.studies.cells import FORMAT, Cell, address_of
-from gamekeeper.studies.disk import disk_errors, lock, write_atomic
+from gamekeeper.studies.disk import disk_errors, lock
 from gamekeeper.studies.record import load_run
 
-MANIFEST = "study.json"
-Record = Mapping[str, Any]
 Role = Mapping[str, Any]
 
 
@@ -32,103 +38,6 @@ class Placed:
 
     role: Role
     cell: Cell
-
-
-# Records
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object. Raises RunError if the file is torn or is something else."""
-    try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read: {error}. Delete it, and its cell is run again.") from None
-    if not isinstance(value, dict):
-        raise RunError(f"{path} holds no record. Delete it, and its cell is run again.")
-    return value
-
-
-def _of_this_format(value: dict[str, Any], path: Path) -> dict[str, Any]:
-    version = value.get("format", FORMAT)
-    if version != FORMAT:
-        raise RunError(
-            f"{path} has format {version!r}; this gamekeeper reads format {FORMAT}. Use the gamekeeper that wrote it, "
-            "or give another --records."
-        )
-    return value
-
-
-def _checked(record: dict[str, Any], path: Path) -> dict[str, Any]:
-    _of_this_format(record, path)
-    if "address" not in record:
-        record["address"] = legacy_address(record, path)
-        record["kind"], record["label"] = "train", path.stem
-    curves = () if record.get("kind") == "eval" else ("curves",)
-    lacking = [key for key in ("kind", "config", "seed", *curves) if key not in record]
-    if lacking:
-        raise RunError(f"{path} lacks {', '.join(lacking)}: half a record. Delete it, and its cell is run again.")
-    return record
-
-
-def read_manifest(path: Path) -> dict[str, Any]:
-    """Which cells a study has and what each is for. Raises RunError if it is torn, or of another format."""
-    try:
-        found = _of_this_format(json.loads(path.read_bytes()), path)
-        for row in found["cells"]:
-            _ = row["address"], dict(row["role"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(
-            f"{path} cannot be read as a study's manifest ({error!r}). Delete it: the study's command writes it again, "
-            "and no cell is lost."
-        ) from None
-    return found
-
-
-def legacy_address(record: Record, where: Path) -> str:
-    """The address of a run from before addresses, on the assumption that it started from the base shipped now."""
-    config = record.get("config")
-    if not isinstance(config, Mapping) or "game" not in config or "train" not in config:
-        raise RunError(f"{where} holds neither an address nor a config. It is no record of a cell: move it away.")
-    return address_of("train", config)
-
-
-def read_records(folder: Path) -> dict[str, dict[str, Any]]:
-    """All records under a folder by address, each with the path that it was read from under "path".
-
-    Records of other kinds may lie beside those of studies: a folder that is no study's is looked through, not judged.
-    """
-    found: dict[str, dict[str, Any]] = {}
-    for path in sorted(folder.glob("*/*.json")) if folder.is_dir() else []:
-        if path.name == MANIFEST or not _is_a_cells(path):
-            continue
-        record = _checked(read_json(path), path)
-        found.setdefault(record["address"], {**record, "path": str(path)})
-    return found
-
-
-def _is_a_cells(path: Path) -> bool:
-    if path.parent.name in STUDIES or (path.parent / MANIFEST).exists():
-        return True
-    try:
-        return {"format", "address"} <= set(read_json(path))
-    except RunError:
-        return False
-
-
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Whole or not at all."""
-    with disk_errors(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, (json.dumps(value, sort_keys=True, allow_nan=False) + "\n").encode())
-
-
-def rounded(value: Any, digits: int = 5) -> Any:
-    """JSON values with floats cut to `digits` decimals: records are committed, and more would say nothing."""
-    if isinstance(value, float):
-        return round(value, digits)
-    if isinstance(value, Mapping):
-        return {k: rounded(v, digits) for k, v in value.items()}
-    return [rounded(v, digits) for v in value] if isinstance(value, list | tuple) else value
 
 
 # The store
@@ -159,16 +68,35 @@ class Store:
     def keep(self, study: str, cell: Cell, record: Record) -> None:
         """Write the record of a finished cell; what it failed of before is forgotten.
 
-        A cell that was run again for its checkpoint alone keeps the record that it has.
+        A cell that was run again for its checkpoint alone keeps the record that it has; where it comes out otherwise
+        than that, `differs` says so from now on.
         """
         with disk_errors(self.out):
             self._failure(cell).unlink(missing_ok=True)
         if cell.address in self._found:
+            self._compare(cell, self._found[cell.address], record)
             return
         path = self.records / study / f"{cell.name}.json"
         whole = rounded({"format": FORMAT, "kind": cell.kind, "label": cell.label, "address": cell.address, **record})
         write_json(path, whole)
         self._found[cell.address] = {**whole, "path": str(path)}
+
+    def _compare(self, cell: Cell, before: Record, now: Record) -> None:
+        """Equal addresses mean equal results only for equal threads and on like machines."""
+        note = self._note(cell)
+        if apart := _apart(before, now):
+            write_json(note, {"differs": apart})
+        else:
+            with disk_errors(self.out):
+                note.unlink(missing_ok=True)
+
+    def differs(self, cell: Cell) -> str:
+        """How a checkpoint that was made again differs from its record; "" where it does not."""
+        note = self._note(cell)
+        return str(read_json(note).get("differs", "")) if note.is_file() else ""
+
+    def _note(self, cell: Cell) -> Path:
+        return self.folder(cell) / "remade.json"
 
     def fail(self, cell: Cell, error: str) -> None:
         write_json(self._failure(cell), {"label": cell.label, "address": cell.address, "error": error})
@@ -199,33 +127,63 @@ class Store:
     # Manifests
 
     def plan(self, study: str, placed: Sequence[Placed], about: Mapping[str, Any]) -> dict[str, Any]:
-        """Write the study's manifest. Cells that an earlier call planned stay if that call's settings were the same.
+        """Write the study's manifest. Cells that an earlier call planned stay; see `scope.other_settings`.
 
         A call that plans nothing new leaves the manifest as it is, with the command and the commit of the one that did.
         """
-        path = self.records / study / MANIFEST
-        rows = {
-            p.cell.address: {"address": p.cell.address, "label": p.cell.label, "role": dict(p.role)} for p in placed
-        }
-        before = read_manifest(path) if path.exists() else {}
-        if before.get("settings") == about["settings"]:
-            rows = {**{row["address"]: row for row in before["cells"]}, **rows}
-            if list(rows.values()) == before["cells"]:
-                return before
+        before = self.planned(study)
+        rows = {_row_key(row): row for row in before.get("cells", ())}
+        for p in placed:
+            row = {"address": p.cell.address, "label": p.cell.label, "role": dict(p.role)}
+            rows[_row_key(row)] = row
+        if before and list(rows.values()) == before["cells"]:
+            return before
         whole = {"format": FORMAT, "study": study, **about, "cells": list(rows.values())}
-        if before != whole:
-            write_json(path, whole)
+        write_json(self.records / study / MANIFEST, whole)
         return whole
+
+    def planned(self, study: str) -> dict[str, Any]:
+        """The study's manifest; empty if there is none. Raises RunError if it cannot be read."""
+        path = self.records / study / MANIFEST
+        return read_manifest(path) if path.exists() else {}
+
+
+def _row_key(row: Mapping[str, Any]) -> str:
+    """One cell may have two places in a study: both arms of a game that has no patches are one run."""
+    return json.dumps([row["address"], row["role"]], sort_keys=True)
+
+
+def _apart(before: Record, now: Record) -> str:
+    """The measurements of two records of one cell that are not equal, in words; "" if all are."""
+    found = []
+    for when in ("base", "final"):
+        ends = [(rounded(r).get(when) or {}).get("metrics") or {} for r in (before, now)]
+        changed = [name for name in ends[0] if ends[0][name] != ends[1].get(name)]
+        found += [f"{when} {name} {ends[1].get(name)}, by its record {ends[0][name]}" for name in changed[:1]]
+    threads = [r.get("threads") for r in (before, now)]
+    if found and threads[0] != threads[1]:
+        found.append(f"made by {threads[1]} threads, by its record {threads[0]}")
+    return "; ".join(found)
 
 
 def checkpoint_in(folder: Path) -> Path | None:
-    """The finished checkpoint of a cell's folder or of a run directory; None if there is none."""
+    """The finished checkpoint of a cell's folder or of a run directory; None if there is none.
+
+    A run that was stopped has checkpoints too, of its way there: they are none of the finished cell's.
+    """
     for run in (folder / "run", folder):
         if (run / "run.json").is_file():
             steps = sorted(int(p.name[5:]) for p in (run / "checkpoints").glob("step-*") if p.name[5:].isdigit())
-            return run / "checkpoints" / f"step-{steps[-1]}" if steps else None
+            return run / "checkpoints" / f"step-{steps[-1]}" if steps and _is_finished(run) else None
     model = folder / "model"
     return model if (model / "model.safetensors").is_file() else None
+
+
+def _is_finished(run: Path) -> bool:
+    try:
+        return load_run(run).status == "finished"
+    except GamekeeperError:  # torn, or of another schema: whoever makes the cell again says what is wrong with it
+        return False
 
 
 def _is_run_of(folder: Path, record: Record) -> bool:
@@ -252,12 +210,16 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """What is known of a study: its finished cells, and how many are missing."""
+    """What is known of a study: its finished cells, and how many are missing.
+
+    besides: records that the study made on its way, of bases that its cells start from.
+    """
 
     study: str
     found: tuple[Result, ...]
     missing: int
     about: Mapping[str, Any]
+    besides: tuple[Record, ...] = ()
 
     def of(self, **role: Any) -> list[Result]:
         """The results whose role has these values."""
@@ -279,7 +241,9 @@ def read_results(records: Path, study: str) -> Results:
         about = read_manifest(folder / MANIFEST)
         rows = about["cells"]
         found = [Result(row["role"], known[row["address"]]) for row in rows if row["address"] in known]
-        return Results(study, tuple(found), len(rows) - len(found), about)
+        named = {row["address"] for row in rows}
+        besides = [r for a, r in known.items() if a not in named and Path(r["path"]).parent == folder]
+        return Results(study, tuple(found), len(rows) - len(found), about, tuple(besides))
     own = [r for r in known.values() if Path(r["path"]).parent == folder]
     if not own:
         raise DataError(f"There are no records of the study {study!r} in {folder}. Make them with: gamekeeper study")

@@ -6,10 +6,23 @@ was measured, so that each difference is paired.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gamekeeper.studies import findings as f
 from gamekeeper.studies.cells import eval_cell
-from gamekeeper.studies.scope import Scope, Study, answered, by_seed, differences, emergent, game_of, measure_of
-from gamekeeper.studies.stats import Estimate, over_seeds
+from gamekeeper.studies.scope import (
+    Scope,
+    Study,
+    answered,
+    by_seed,
+    change_over,
+    change_shown,
+    differences,
+    emergent,
+    game_of,
+    limits_of_change,
+    measure_of,
+)
 from gamekeeper.studies.store import Placed, Results
 
 
@@ -38,6 +51,7 @@ def answer(results: Results) -> f.Findings:
             "off-diagonal ERs fall or stay 0",
             f.NOT_UP,
             changes[source, game],
+            limits=limits_of_change(game, measure_of(game)),
         )
         for source in games
         for game in games
@@ -50,8 +64,8 @@ def answer(results: Results) -> f.Findings:
         [_NOTE],
         tables=[_table(games, changes, itp)],
         heats=[
-            _heat("Change of the exploit's measure against the base", games, changes),
-            _heat("Change of ITP against the base", games, itp),
+            _heat("Change of the exploit's measure against the base", games, changes, measure_of),
+            _heat("Change of ITP against the base", games, itp, lambda _: "itp"),
         ],
     )
 
@@ -68,8 +82,10 @@ def _changes(results: Results, source: str, game: str, metric: str) -> list[floa
     return differences(by_seed(results.of(source=source, game=game), "final", metric), base)
 
 
-def _heat(title: str, games: list[str], changes: dict[tuple[str, str], list[float]]) -> f.Heat:
-    values: list[list[Estimate | None]] = [[over_seeds(changes[s, g]) for g in games] for s in games]
+def _heat(
+    title: str, games: list[str], changes: dict[tuple[str, str], list[float]], metric: Callable[[str], str]
+) -> f.Heat:
+    values = [[change_over(changes[s, g], g, metric(g)) for g in games] for s in games]
     return f.Heat(title, games, games, values, -1.0, 1.0, "trained on", "measured on")
 
 
@@ -77,7 +93,13 @@ def _table(
     games: list[str], changes: dict[tuple[str, str], list[float]], itp: dict[tuple[str, str], list[float]]
 ) -> f.Table:
     rows = [
-        [s, g, str(len(changes[s, g])), f.shown(over_seeds(changes[s, g])), f.shown(over_seeds(itp[s, g]))]
+        [
+            s,
+            g,
+            str(len(changes[s, g])),
+            change_shown(changes[s, g], g, measure_of(g)),
+            change_shown(itp[s, g], g, "itp"),
+        ]
         for s in games
         for g in games
     ]
@@ -92,4 +114,5 @@ STUDY = Study(
     (0, 1, 2),
     place,
     answer,
+    least=2,
 )
