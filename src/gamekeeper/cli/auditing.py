@@ -43,7 +43,11 @@ class Looking:
 
     examples: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="JSONL: prompt, answer, good (a right reply), columns.", show_default=False),
+        typer.Option(
+            metavar="FILE",
+            help="JSON Lines or array: prompt, answer, good (right replies), columns.",
+            show_default=False,
+        ),
     ] = None
     bind: Annotated[
         list[str] | None,
