@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,8 @@ import typer
 
 from gamekeeper.cli import console, options
 from gamekeeper.cli.progress import Meter
-from gamekeeper.errors import DataError, UsageError
+from gamekeeper.cli.writing import Texts, check_places, write_all
+from gamekeeper.errors import UsageError
 
 if TYPE_CHECKING:
     from gamekeeper.audit import Report, Settings
@@ -35,6 +37,7 @@ _VALUED = {
     "--env",
 }
 _FLAGS = {"--network"}
+_NOT_WRITTEN = 3  # a finding's 1 goes before it: the verdict was shown, and it is the graver
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,11 @@ class Telling:
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write an HTML page.", show_default=False)] = None
     as_json: options.Json = False
 
+    def places(self) -> dict[str, Path]:
+        """The files that are wanted, by their options."""
+        given = {"--sarif": self.sarif, "--junit": self.junit, "--html": self.html}
+        return {option: path for option, path in given.items() if path is not None}
+
 
 @options.folded(Looking, Telling)
 def audit(
@@ -135,7 +143,8 @@ def audit(
     """Find the loophole in a reward before training finds it.
 
     Plays wrong replies against a grader and reports those that it pays. The target runs in a throw-away process
-    without your environment. Exit code 1 on a finding at or above --fail-on, 3 if there can be no verdict.
+    without your environment. Exit code 1 on a finding at or above --fail-on, 3 if there can be no verdict or a file
+    cannot be written.
 
     \b
     Examples:
@@ -150,6 +159,7 @@ def audit(
     from gamekeeper.audit.examples import read_examples
 
     settings = looking.settings(telling.fail_on, ctx.obj["typed"])
+    check_places(telling.places(), _inputs(target, looking, telling))
     rows = read_examples(looking.examples) if looking.examples is not None else []
     if telling.verify_fix is not None:
         with console.terminable():
@@ -157,9 +167,13 @@ def audit(
         return
     with console.terminable():
         report = _run(target, rows, settings)
-    _write(report, telling)
-    _show(report, telling.as_json)
     code = report.exit_code(telling.fail_on)
+    try:
+        _show(report, telling.as_json)
+    finally:  # whoever reads stdout may have left; the files are for others
+        for message in write_all(_texts(report, telling)):
+            console.show_error(message)
+            code = code or _NOT_WRITTEN
     if code:
         raise typer.Exit(code)
 
@@ -215,25 +229,31 @@ def _run(target: str, rows: Sequence[Any], settings: Settings) -> Report:
         return look(target, rows, settings, meter)
 
 
-def _write(report: Report, telling: Telling) -> None:
+def _inputs(target: str, looking: Looking, telling: Telling) -> dict[str, Path]:
+    """The files that are read, by what names them."""
+    from gamekeeper.audit.targets.places import file_of
+
+    given = {
+        "TARGET": file_of(target, os.getcwd()),
+        "--oracle": file_of(looking.oracle, os.getcwd()),
+        "--examples": looking.examples,
+        "--verify-fix": telling.verify_fix,
+    }
+    return {name: path for name, path in given.items() if path is not None}
+
+
+def _texts(report: Report, telling: Telling) -> Texts:
+    """Where to write what; each text is made when its turn comes."""
     from gamekeeper.audit.outputs.junit import junit
     from gamekeeper.audit.outputs.page import page
     from gamekeeper.audit.outputs.sarif import sarif
 
-    texts = (
-        (telling.sarif, lambda: console.to_json(sarif(report)) + "\n"),
-        (telling.junit, lambda: junit(report, telling.fail_on)),
-        (telling.html, lambda: page(report)),
-    )
-    for path, text in texts:
-        if path is None:
-            continue
-        try:
-            path.write_text(text(), encoding="utf-8")
-        except OSError as error:
-            raise DataError(
-                f"{str(path)!r} cannot be written: {error.strerror}. Give a path that can be, on a disk with space."
-            ) from None
+    makers: dict[str, Callable[[], str]] = {
+        "--sarif": lambda: console.to_json(sarif(report)) + "\n",
+        "--junit": lambda: junit(report, telling.fail_on),
+        "--html": lambda: page(report),
+    }
+    return [(path, makers[option]) for option, path in telling.places().items()]
 
 
 def _show(report: Report, as_json: bool) -> None:
