@@ -14,14 +14,17 @@ import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from gamekeeper.audit import assert_resists
 from gamekeeper.audit.finding import COULD_NOT_LOOK, FOOLED, RESISTED, Fault, Finding, Reach, Report
 from gamekeeper.audit.outputs.junit import junit
 from gamekeeper.audit.outputs.page import page
 from gamekeeper.audit.outputs.reading import read_report
 from gamekeeper.audit.outputs.sarif import sarif
 from gamekeeper.audit.outputs.text import lines
-from gamekeeper.errors import DataError
+from gamekeeper.cli import app
+from gamekeeper.errors import CouldNotLook, DataError
 
 SCHEMA = json.loads((Path(__file__).parent / "data" / "sarif-schema-2.1.0.json").read_text())
 EVIL = "</pre><script>alert(1)</script>&\"'\x00\x1b[2J\ud800\u202e]]>"
@@ -124,6 +127,88 @@ def test_any_reply_can_be_shown(text: str) -> None:
             lines(replace(report, findings=(replace(FINDING, replies=(text,), evidence="", repro=""),), faults=()))
         ),
     )
+
+
+# What a grader says of itself
+
+SPOOF = "bad\n::error::injected\r\nRESISTED: all fine\u2028::debug::x\x85\x1b[2J"
+
+
+def own_lines(text: str) -> list[str]:
+    """The lines as any reader of a log may part them, without the blanks before them."""
+    return [line.lstrip() for line in text.splitlines()]
+
+
+def passes_for_ours(text: str) -> bool:
+    return any(line.startswith(("::", "RESISTED", "\x1b")) for line in own_lines(text)) or "\x1b" in text
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        replace(REPORT, faults=(replace(FAULT, what=f"the reward raises: {SPOOF}"),), notes=(SPOOF,)),
+        replace(REPORT, findings=(replace(FINDING, what=SPOOF, evidence=SPOOF, repro=SPOOF, replies=(SPOOF,)),)),
+        replace(REPORT, kind=SPOOF, reach=replace(REPORT.reach, binding=SPOOF, carrier=SPOOF), layers=(SPOOF,)),
+        replace(BLIND, reach=Reach(False, f"the first error: {SPOOF}", needs=SPOOF), target=SPOOF),
+    ],
+)
+def test_nothing_that_a_grader_says_is_a_line_of_its_own(report: Report) -> None:
+    assert not passes_for_ours("\n".join(lines(report))), own_lines("\n".join(lines(report)))
+    root = ElementTree.fromstring(junit(report))
+    for element in root.iter():
+        texts = [element.text or "", *(v for k, v in element.attrib.items() if k == "message")]
+        assert not any(map(passes_for_ours, texts)), texts
+    told = re.sub(r"<pre>.*?</pre>", "", page(report), flags=re.DOTALL)
+    assert not passes_for_ours(re.sub(r"<[^>]*>", "", told.partition("<body>")[2]))
+    [run] = sarif(report)["runs"]
+    notes = [n["message"]["text"] for n in run["invocations"][0]["toolExecutionNotifications"]]
+    texts = [*notes, *(r["message"]["text"] for r in run["results"])]
+    assert not any(len(text.splitlines()) > 1 for text in texts)
+
+
+def test_a_reply_keeps_its_lines_on_the_page() -> None:
+    assert "<pre>a\n\tb &lt;i&gt;\\x1b</pre>" in page(with_reply("a\n\tb <i>\x1b"))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        f"def reward(completion, answer):\n    if completion == answer: return 1.0\n    raise ValueError({SPOOF!r})\n",
+        f"def reward(completion, answer):\n    raise ValueError({SPOOF!r})\n",
+        f"raise ValueError({SPOOF!r})\n",
+        f"class Wrong(Exception):\n    exit_code = 2\nraise Wrong({SPOOF!r})\n",
+    ],
+    ids=["on some replies", "on all", "when loaded", "when loaded, as a wrong call"],
+)
+def test_nor_is_it_in_a_terminal(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")  # so narrow that cells of the table are wrapped
+    grader, rows = tmp_path / "g.py", tmp_path / "e.jsonl"
+    grader.write_text(source)
+    rows.write_text("".join(json.dumps({"prompt": f"{n}+1?", "answer": str(n + 1)}) + "\n" for n in range(20, 24)))
+    words = [
+        "audit",
+        f"{grader}:reward",
+        "--examples",
+        str(rows),
+        "--search",
+        "0",
+        "--only",
+        "plain",
+        "--only",
+        "fault",
+    ]
+    found = CliRunner().invoke(app, words)
+    assert "injected" in found.output
+    assert not passes_for_ours(found.output.replace("RESISTED: /", "resisted: /")), found.output
+
+
+def test_nor_in_a_test_suite() -> None:
+    def raises(completion: str, answer: str) -> float:
+        raise ValueError(SPOOF)
+
+    with pytest.raises(CouldNotLook, match="injected") as caught:
+        assert_resists(raises, [{"prompt": "1+1?", "answer": "2"}])
+    assert not passes_for_ours(str(caught.value))
 
 
 def test_a_report_survives_its_file(tmp_path: Path) -> None:

@@ -257,17 +257,18 @@ def _texts(report: Report, telling: Telling) -> Texts:
 
 
 def _show(report: Report, as_json: bool) -> None:
-    from gamekeeper.audit.outputs.text import headline, lines
+    from gamekeeper.audit.outputs.text import general, headline, lines
+    from gamekeeper.audit.quoting import one_line
 
     if as_json:
         console.print_json(report.to_json())
         console.say(headline(report))
         return
     found = [
-        (f.severity, f.cause, f"{f.reward:g}", f"{f.honest_reward:g}", f"{f.share:.0%}", f.what)
+        (f.severity, f.cause, f"{f.reward:g}", f"{f.honest_reward:g}", f"{f.share:.0%}", one_line(general(f)))
         for f in report.findings
     ]
-    found += [(f.severity, f.id, "-", "-", "-", f.what) for f in report.faults]
+    found += [(f.severity, f.id, "-", "-", "-", one_line(general(f))) for f in report.faults]
     if found:
         console.print_table(("severity", "what was found", ">paid", ">honest", ">of examples", "meaning"), found)
         console.out()
@@ -283,10 +284,11 @@ def _verify(target: str, path: Path, rows: Sequence[Any], settings: Settings, as
     from gamekeeper.audit import verify_fix
     from gamekeeper.audit.finding import severity_rank
     from gamekeeper.audit.outputs.reading import read_report
+    from gamekeeper.audit.quoting import one_line
 
     reach, replays = verify_fix(target, read_report(path), rows, settings)
     if not reach.reached:
-        console.show_error(f"No verdict: {reach.why}. {reach.needs}")
+        console.show_error(one_line(f"No verdict: {reach.why}. {reach.needs}"))
         raise typer.Exit(3)
     unsure = [r for r in replays if r.error and not r.closed]
     still = [
@@ -302,9 +304,8 @@ def _verify(target: str, path: Path, rows: Sequence[Any], settings: Settings, as
         console.print_json({"reached": True, "replays": rows_out})
     for r in replays if not as_json else ():
         state = "closed" if r.closed else "cannot replay" if r.error else "STILL PAID"
-        console.out(
-            f"{state:13} {r.finding.id}: was paid {r.finding.reward:g}, now {_paid(r.reward)} {r.error}".rstrip()
-        )
+        now = f"now {_paid(r.reward)} {r.error}".rstrip()
+        console.out(one_line(f"{state:13} {r.finding.id}: was paid {r.finding.reward:g}, {now}"))
     console.say(f"{len(still)} of {len(replays)} findings at or above {settings.fail_on} are still paid")
     if still:
         raise typer.Exit(1)

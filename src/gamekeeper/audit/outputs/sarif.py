@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from gamekeeper.audit.finding import COULD_NOT_LOOK, Fault, Finding, Report
-from gamekeeper.audit.outputs.text import quoted
+from gamekeeper.audit.outputs.text import general
+from gamekeeper.audit.quoting import one_line, quoted
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _LEVELS = {"low": "note", "medium": "warning", "high": "error", "critical": "error"}
@@ -51,7 +52,7 @@ def _driver(report: Report, rules: dict[str, Finding | Fault]) -> dict[str, Any]
             {
                 "id": name,
                 "shortDescription": {"text": name},
-                "fullDescription": {"text": _general(f)},
+                "fullDescription": {"text": one_line(general(f))},
                 "help": {"text": f.fix},
                 "defaultConfiguration": {"level": _LEVELS[f.severity]},
                 "properties": {
@@ -64,12 +65,8 @@ def _driver(report: Report, rules: dict[str, Finding | Fault]) -> dict[str, Any]
     }
 
 
-def _general(found: Finding | Fault) -> str:
-    return found.what.partition(",")[0].partition(":")[0] if isinstance(found, Fault) else found.what
-
-
 def _result(report: Report, found: Finding | Fault, rule: int) -> dict[str, Any]:
-    text = found.what
+    text = one_line(found.what)
     properties: dict[str, Any] = {"severity": found.severity, "example": found.example}
     if isinstance(found, Finding):
         text += f". Reply {quoted(found.reply)} is paid {found.reward:g}, an honest one {found.honest_reward:g}."
@@ -125,6 +122,11 @@ def _invocation(report: Report) -> dict[str, Any]:
     notes = (
         []
         if looked
-        else [{"level": "error", "message": {"text": f"could not look: {report.reach.why}. {report.reach.needs}"}}]
+        else [
+            {
+                "level": "error",
+                "message": {"text": one_line(f"could not look: {report.reach.why}. {report.reach.needs}")},
+            }
+        ]
     )
     return {"executionSuccessful": looked, "commandLine": report.command, "toolExecutionNotifications": notes}
