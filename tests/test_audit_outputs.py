@@ -74,6 +74,42 @@ def test_sarif_says_what_and_where(tmp_path: Path) -> None:
     assert run["results"][0]["properties"]["repro"] == FINDING.repro
 
 
+def place_of(target: str, examples: Path | None = None) -> tuple[str, int]:
+    [run] = sarif(replace(REPORT, target=target), examples)["runs"]
+    [place] = {json.dumps(at["physicalLocation"]) for r in run["results"] for at in r["locations"]}
+    found = json.loads(place)
+    uri = found["artifactLocation"]["uri"]
+    # RFC 3986: these characters alone, and in a relative reference no colon before the first slash
+    assert re.fullmatch(r"(?:[A-Za-z0-9._~!$&'()*+,;=@/:-]|%[0-9A-F]{2})+", uri), uri
+    assert uri.startswith("file:///") or ":" not in uri.partition("/")[0], uri
+    return uri, found["region"]["startLine"]
+
+
+def test_every_result_has_a_place_that_is_a_uri(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    odd = tmp_path / "dir with space" / "ü"
+    odd.mkdir(parents=True)
+    for path in (odd / "my g.py", tmp_path / "ranger_mod.py", tmp_path / "a:b.py"):
+        path.write_text("\n\ndef reward(c, a): ...\n")
+    inside = "dir%20with%20space/%C3%BC/my%20g.py"
+    assert place_of("dir with space/ü/my g.py:reward") == (inside, 3)
+    assert place_of(f"{odd}/my g.py:reward") == (inside, 3)
+    assert place_of("trl:dir with space/ü/my g.py:reward") == (inside, 3)
+    assert place_of("a:b.py:reward") == ("a%3Ab.py", 3)
+    assert place_of("ranger_mod:reward") == ("ranger_mod.py", 3)
+    assert place_of("gamekeeper.audit.auditor:audit")[0].endswith("/gamekeeper/audit/auditor.py")
+    assert place_of("pay:table.json") == ("table.json", 1)
+    monkeypatch.chdir(odd)
+    assert place_of("../../ranger_mod.py:reward") == ((tmp_path / "ranger_mod.py").as_uri(), 3)
+
+
+def test_a_target_without_a_file_stands_at_its_examples_or_its_name(tmp_path: Path) -> None:
+    for target in ("game:tamper", "trl:accuracy_reward", "nothing.at.all:f"):
+        assert place_of(target, tmp_path / "e 1.jsonl") == ((tmp_path / "e 1.jsonl").as_uri(), 1)
+    assert place_of("reasoning_gym:gcd") == ("reasoning_gym%3Agcd", 1)
+    assert place_of("tests.x:f.<locals>.g") == ("tests.x%3Af.%3Clocals%3E.g", 1)
+
+
 def test_could_not_look_is_never_a_success() -> None:
     [run] = sarif(BLIND)["runs"]
     assert run["invocations"][0]["executionSuccessful"] is False

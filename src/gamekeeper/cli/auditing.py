@@ -171,7 +171,7 @@ def audit(
     try:
         _show(report, telling.as_json)
     finally:  # whoever reads stdout may have left; the files are for others
-        for message in write_all(_texts(report, telling)):
+        for message in write_all(_texts(report, telling, looking.examples)):
             console.show_error(message)
             code = code or _NOT_WRITTEN
     if code:
@@ -242,14 +242,14 @@ def _inputs(target: str, looking: Looking, telling: Telling) -> dict[str, Path]:
     return {name: path for name, path in given.items() if path is not None}
 
 
-def _texts(report: Report, telling: Telling) -> Texts:
+def _texts(report: Report, telling: Telling, examples: Path | None) -> Texts:
     """Where to write what; each text is made when its turn comes."""
     from gamekeeper.audit.outputs.junit import junit
     from gamekeeper.audit.outputs.page import page
     from gamekeeper.audit.outputs.sarif import sarif
 
     makers: dict[str, Callable[[], str]] = {
-        "--sarif": lambda: console.to_json(sarif(report)) + "\n",
+        "--sarif": lambda: console.to_json(sarif(report, examples)) + "\n",
         "--junit": lambda: junit(report, telling.fail_on),
         "--html": lambda: page(report),
     }
