@@ -261,6 +261,52 @@ def test_a_file_that_is_no_report_is_refused(tmp_path: Path, text: str) -> None:
         read_report(path)
 
 
+@pytest.mark.parametrize(
+    ("place", "value", "words"),
+    [
+        (("findings",), [1], "findings[0] is 1, not an object"),
+        (("findings",), {"a": 1}, "findings is {'a': 1}, not a list"),
+        (("findings",), None, "findings is None, not a list"),
+        (("findings", 0, "replies"), "x", "findings[0].replies is 'x', not a list"),
+        (("findings", 0, "replies"), [3], "findings[0].replies[0] is 3, not a text"),
+        (("findings", 0, "example"), "1", "findings[0].example is '1', not a whole number"),
+        (("findings", 0, "example"), True, "findings[0].example is True, not a whole number"),
+        (("findings", 0, "reward"), None, "findings[0].reward is None, not a number"),
+        (("findings", 0, "severity"), "dire", "findings[0].severity: Unknown severity 'dire'"),
+        (("faults",), [[]], "faults[0] is [], not an object"),
+        (("reach",), [], "reach is [], not an object"),
+        (("reach", "reached"), 1, "reach.reached is 1, not true or false"),
+        (("reach", "honest"), "1", "reach.honest is '1', not a number"),
+        (("families",), {"answer": {"paid": "2"}}, "families.answer.paid is '2', not a whole number"),
+        (("notes",), "x", "notes is 'x', not a list"),
+        (("target",), 3, "target is 3, not a text"),
+    ],
+)
+def test_a_field_of_a_report_that_is_not_what_it_holds_is_named(
+    tmp_path: Path, place: tuple[Any, ...], value: Any, words: str
+) -> None:
+    data = json.loads(json.dumps(REPORT.to_json()))
+    at = data
+    for step in place[:-1]:
+        at = at[step]
+    at[place[-1]] = value
+    (tmp_path / "r.json").write_text(json.dumps(data))
+    with pytest.raises(DataError, match=re.escape(words)):
+        read_report(tmp_path / "r.json")
+
+
+def test_a_report_may_lack_what_has_a_default_and_hold_what_a_later_version_added(tmp_path: Path) -> None:
+    data = json.loads(json.dumps({**REPORT.to_json(), "added": 1}))
+    data["findings"][0]["added"] = data["reach"]["added"] = 2
+    del data["findings"][0]["evidence"]
+    (tmp_path / "r.json").write_text("\ufeff" + json.dumps(data))
+    assert read_report(tmp_path / "r.json").findings == (replace(FINDING, evidence=""),)
+    del data["findings"][0]["replies"]
+    (tmp_path / "r.json").write_text(json.dumps(data))
+    with pytest.raises(DataError, match=r"it has no 'findings\[0\].replies'"):
+        read_report(tmp_path / "r.json")
+
+
 def test_exit_codes() -> None:
     assert [REPORT.exit_code(s) for s in ("low", "medium", "high", "critical")] == [1, 1, 0, 0]
     assert CLEAN.exit_code("low") == 0
