@@ -48,19 +48,19 @@ def _lines(text: str, path: Path) -> Iterator[tuple[str, Any]]:
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             where = f"{path}, line {number}"
-            yield where, _parsed(line, where, "Write one object a line, or one array of objects.")
+            yield where, _parsed(line, where)
 
 
 def _items(text: str, path: Path) -> Iterator[tuple[str, Any]]:
-    for number, row in enumerate(_parsed(text, str(path), "An array of objects ends with its file."), 1):
+    for number, row in enumerate(_parsed(text, str(path)), 1):
         yield f"{path}, item {number}", row
 
 
-def _parsed(text: str, where: str, advice: str) -> Any:
+def _parsed(text: str, where: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{where} is not JSON: {error}. {advice}") from None
+        raise DataError(f"{where} is not JSON: {error}. Write one object a line, or one array.") from None
 
 
 def as_examples(rows: Iterable[Example | Mapping[str, Any]]) -> list[Example]:

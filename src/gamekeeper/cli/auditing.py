@@ -162,6 +162,8 @@ def audit(
     check_places(telling.places(), _inputs(target, looking, telling))
     rows = read_examples(looking.examples) if looking.examples is not None else []
     if telling.verify_fix is not None:
+        if telling.places():
+            console.say(f"--verify-fix writes no files; left out: {', '.join(telling.places())}")
         with console.terminable():
             _verify(target, telling.verify_fix, rows, settings, telling.as_json)
         return
