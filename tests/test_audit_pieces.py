@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from gamekeeper.audit.attacks.base import Attack, Technique
 from gamekeeper.audit.binding import arguments, bindings
 from gamekeeper.audit.carriers import COMMON, carriers
 from gamekeeper.audit.entries import place_of, shown_tests
-from gamekeeper.audit.examples import as_example
+from gamekeeper.audit.examples import as_example, read_examples
 from gamekeeper.audit.finding import Example, Paid
 from gamekeeper.audit.incentives import PayTable, under_audited
 from gamekeeper.audit.judge import Shot, bonus, gain, judged
@@ -115,6 +117,26 @@ def test_rows_of_all_kinds_become_examples() -> None:
     for row in (7, {"prompt": "x", "good": [3]}):
         with pytest.raises(DataError, match="row"):
             as_example(row, "row")
+
+
+@pytest.mark.parametrize("end", ["\u2028", "\u2029", "\x85"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_line_of_examples_ends_at_a_line_feed_alone(tmp_path: Path, end: str, mark: str) -> None:
+    rows = [{"prompt": f"1{end}+ 1?", "answer": "2"}, {"prompt": "2 + 2?", "answer": "4"}]
+    path = tmp_path / "e.jsonl"
+    text = "\r\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    path.write_bytes((mark + text + "\r\n").encode())
+    assert [e.prompt for e in read_examples(path)] == [row["prompt"] for row in rows]
+
+
+def test_an_array_of_objects_is_a_file_of_examples(tmp_path: Path) -> None:
+    path = tmp_path / "e.json"
+    path.write_text(json.dumps([{"prompt": "1+1?", "answer": "2"}, {"prompt": "2+2?", "answer": "4"}], indent=1))
+    assert [e.answer for e in read_examples(path)] == ["2", "4"]
+    for text, words in (("[1]", "item 1 is not an object"), ("[", "is not JSON"), ("[]", "are empty")):
+        path.write_text(text)
+        with pytest.raises(DataError, match=words):
+            read_examples(path)
 
 
 # Mining

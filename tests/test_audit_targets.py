@@ -295,8 +295,10 @@ def test_the_verb_from_finding_to_repair(rows: Path, tmp_path: Path) -> None:
 
     old = tmp_path / "old.json"
     old.write_text(found.stdout.splitlines()[0])
-    still = run(*common, "--verify-fix", str(old))
+    still = run(*common, "--verify-fix", str(old), "--html", str(tmp_path / "b.html"))
     assert (still.exit_code, "STILL PAID" in still.stdout) == (1, True)
+    assert "writes no files; left out: --html" in still.stderr
+    assert not (tmp_path / "b.html").exists()
     grader.write_text("def reward(completion, answer):\n    return float(completion.strip() == answer)\n")
     closed = run(*common, "--verify-fix", str(old))
     assert (closed.exit_code, "STILL PAID" in closed.stdout) == (0, False), closed.output
@@ -314,6 +316,7 @@ def test_wrong_calls_say_what_is_right(rows: Path, tmp_path: Path) -> None:
         ((target, "--examples", str(rows), "--bind", "nonsense"), "KEY=VALUE"),
         ((target, "--examples", str(rows), "--bind", "answer=a,answer=b"), "twice"),
         (("game:tampr",), "Did you mean 'tamper'"),
+        (("game:arithmetic", "--examples", str(rows)), "Leave --examples out"),
     ):
         result = run(*arguments)
         assert result.exit_code == 2, (arguments, result.output)

@@ -10,7 +10,7 @@ reach                                can the target be reached, does it tell rig
 attacks, range, search, learner      wrong replies: a battery, an optimiser, a small model in training
 truth, judge, minimise               is the reply wrong, what is the cause, how short can it be?
 faults, incentives, modal            right replies refused, chance, memory; does honesty pay; skewed data
-auditor, outputs                     the whole of it, and how it is shown
+auditor, outputs, quoting            the whole of it, and how it is shown
 """
 
 from __future__ import annotations

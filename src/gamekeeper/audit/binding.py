@@ -136,26 +136,87 @@ def bindings(function: Callable[..., Any], declared: Mapping[str, str], columns:
     """The ways to call, best guess first, at least one. Raises UsageError on a declaration that cannot be."""
     parameters = list(inspect.signature(function).parameters.values())
     named = [p for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
-    turned = {_parameter(k, v, named): v for k, v in _parameterwise(declared, named).items()}
-    loose = any(p.kind is p.VAR_KEYWORD for p in parameters)
-    positional = tuple(p.name for p in named if p.kind is p.POSITIONAL_ONLY)
-    found: list[Binding] = []
-    for sources in _assignments(named, turned, columns):
-        base = Binding(tuple(sources.items()), loose=loose, positional=positional)
-        found += [replace(base, shape=shape) for shape in _shapes(sources, named)]
+    declared = _parameterwise(declared, named, columns)
+    by_name = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    if parameters and not named:
+        by_place = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+        found = list(_unnamed(by_place, by_name, declared))
+    else:
+        found = list(_named(named, declared, columns, by_name))
     texts = [replace(b, answer_as_text=True) for b in found if "answer" in dict(b.sources).values() or b.loose]
     return [*found, *texts]
 
 
-def _parameterwise(declared: Mapping[str, str], named: Sequence[inspect.Parameter]) -> dict[str, str]:
+def _named(
+    named: Sequence[inspect.Parameter], declared: Mapping[str, str], columns: Sequence[str], loose: bool
+) -> Iterator[Binding]:
+    turned = {_parameter(k, v, named): v for k, v in declared.items()}
+    positional = tuple(p.name for p in named if p.kind is p.POSITIONAL_ONLY)
+    for sources in _assignments(named, turned, columns):
+        base = Binding(tuple(sources.items()), loose=loose, positional=positional)
+        yield from (replace(base, shape=shape) for shape in _shapes(sources, named))
+
+
+# The first two are what a decorator without `functools.wraps` hides most often.
+_ORDERS = (
+    ("completion", "answer"),
+    ("answer", "completion"),
+    ("prompt", "completion", "answer"),
+    ("data_source", "completion", "answer", "row"),
+    ("completion",),
+)
+
+
+def _unnamed(by_place: bool, by_name: bool, declared: Mapping[str, str]) -> Iterator[Binding]:
+    """Ways to call a function that takes anything, so that no parameter's name says what it wants.
+
+    Lists by name come first: what wants one reply knows no `completions`, while a text can pass for a list of letters.
+    """
+    if declared and not by_name:
+        raise UsageError("The target takes *args alone, which have no names to bind. Give it named arguments.")
+    if by_name:
+        yield from _keyed(declared)
+    if by_place and not declared:
+        yield from (_placed(_ORDERS[0], shape) for shape in _SHAPES[: 2 if by_name else 3])
+        yield from map(_placed, _ORDERS[1:])
+
+
+def _keyed(declared: Mapping[str, str]) -> Iterator[Binding]:
+    """By keywords: those declared alone, else what trainers pass, with every column and without."""
+    if "completion" in declared.values():
+        yield from (Binding(tuple(declared.items()), shape) for shape in _SHAPES[:3])
+    for names, shapes in (("completions", "prompts"), _SHAPES[1:3]), (("completion", "prompt"), _SHAPES[:1]):
+        least = {names[0]: "completion", "answer": "answer", **declared}
+        for shape in shapes:
+            yield Binding(tuple({names[1]: "prompt", **least}.items()), shape, loose=True)
+            yield Binding(tuple(least.items()), shape)
+
+
+def _placed(order: Sequence[str], shape: str = "text") -> Binding:
+    names = tuple(f"#{n}" for n in range(1, len(order) + 1))
+    return Binding(tuple(zip(names, order, strict=True)), shape, positional=names)
+
+
+def _parameterwise(
+    declared: Mapping[str, str], named: Sequence[inspect.Parameter], columns: Sequence[str]
+) -> dict[str, str]:
     """Declarations as parameter -> source; `completion=response` may be written either way round."""
     names = {p.name for p in named}
     found = {}
     for key, value in declared.items():
-        turned = key in ROLES and key not in names and value in names
+        unknown = not names and value not in (*ROLES, *columns)
+        turned = key in ROLES and key not in names and (value in names or unknown)
         parameter, source = (value, key) if turned else (key, value)
-        found[parameter] = source if source in (*ROLES, "data_source") else f"column {source}"
+        found[parameter] = _source(source, columns)
     return found
+
+
+def _source(name: str, columns: Sequence[str]) -> str:
+    if name in (*ROLES, "data_source"):
+        return name
+    if columns and name not in columns:
+        raise UnknownName("column of the examples", name, {*columns, *ROLES}, "Give one to --bind that they have.")
+    return f"column {name}"
 
 
 def _parameter(name: str, source: str, named: Sequence[inspect.Parameter]) -> str:

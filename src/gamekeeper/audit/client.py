@@ -18,6 +18,7 @@ from typing import Any
 
 from gamekeeper.audit import wire
 from gamekeeper.audit.finding import Example, Paid
+from gamekeeper.audit.quoting import one_line
 from gamekeeper.audit.target import Call, Grader, Limits, Spec
 from gamekeeper.audit.worker import START_S, as_json, serve
 from gamekeeper.errors import CouldNotLook, UsageError
@@ -121,8 +122,8 @@ class ChildTarget:
             ) from None
         if "error" in said:
             if said.get("usage") == 2:
-                raise UsageError(said["error"].partition(": ")[2])
-            raise CouldNotLook(f"The target {self.name!r} does not load: {said['error']}")
+                raise UsageError(one_line(said["error"].partition(": ")[2]))
+            raise CouldNotLook(f"The target {self.name!r} does not load: {one_line(said['error'])}")
         self.kind, self.layers = str(said["kind"]), tuple(said["layers"])
         self.bindings: Sequence[str] = said["bindings"]
         self.answers: list[str] = said["answers"]

@@ -1,9 +1,13 @@
-"""Examples from a JSONL file: `prompt`, `answer`, replies known to be right or wrong, and any columns."""
+"""Examples from a file of JSON: `prompt`, `answer`, replies known to be right or wrong, and any columns.
+
+One object a line (JSONL), or one array of objects. A line ends at a line feed and nowhere else: the other characters
+that Python calls line ends may stand inside a JSON string.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,23 +32,35 @@ _BAD = ("bad", "bad_reply", "known_bad")
 
 
 def read_examples(path: Path) -> list[Example]:
-    """The rows of a JSONL file. Raises DataError with the line on anything that is not one."""
+    """The rows of a file. Raises DataError with the line, or the item, on anything that is not one."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"The examples {str(path)!r} cannot be read: {error}. Give a JSONL file in UTF-8.") from None
-    found = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{path}, line {number} is not JSON: {error}. Write one object a line.") from None
-        found.append(as_example(row, f"{path}, line {number}"))
+    rows = _items(text, path) if text.lstrip().startswith("[") else _lines(text, path)
+    found = [as_example(row, where) for where, row in rows]
     if not found:
         raise DataError(f"The examples {str(path)!r} are empty. Write one JSON object a line: prompt, answer.")
     return found
+
+
+def _lines(text: str, path: Path) -> Iterator[tuple[str, Any]]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            where = f"{path}, line {number}"
+            yield where, _parsed(line, where)
+
+
+def _items(text: str, path: Path) -> Iterator[tuple[str, Any]]:
+    for number, row in enumerate(_parsed(text, str(path)), 1):
+        yield f"{path}, item {number}", row
+
+
+def _parsed(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where} is not JSON: {error}. Write one object a line, or one array.") from None
 
 
 def as_examples(rows: Iterable[Example | Mapping[str, Any]]) -> list[Example]:

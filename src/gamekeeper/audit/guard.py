@@ -8,6 +8,7 @@ from typing import Any
 from gamekeeper.audit.auditor import Examples, audit
 from gamekeeper.audit.finding import COULD_NOT_LOOK, Report
 from gamekeeper.audit.outputs.text import lines
+from gamekeeper.audit.quoting import one_line
 from gamekeeper.audit.settings import Settings
 from gamekeeper.errors import CheckFailed, CouldNotLook
 
@@ -23,7 +24,7 @@ def assert_resists(
     """
     report = audit(reward, examples, Settings(fail_on=fail_on, **settings))
     if report.outcome == COULD_NOT_LOOK:
-        raise CouldNotLook(f"{report.target}: {report.reach.why}. {report.reach.needs}")
+        raise CouldNotLook(one_line(f"{report.target}: {report.reach.why}. {report.reach.needs}"))
     if report.exit_code(fail_on):
         raise CheckFailed("\n".join(lines(report)))
     return report

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from gamekeeper.audit.finding import Example, Turns
 from gamekeeper.audit.judge import Oracle
 from gamekeeper.audit.mining import Mined
+from gamekeeper.audit.quoting import one_line
 from gamekeeper.audit.reach import survey
 from gamekeeper.audit.scene import Scene
 from gamekeeper.audit.settings import Settings
@@ -30,7 +31,7 @@ def open_oracle(settings: Settings, examples: Sequence[Example]) -> Iterator[Ora
         found = survey(target, list(examples)[: settings.most_examples], Mined(), settings.seed)
         if not found.reach.reached or found.blind:
             raise CouldNotLook(
-                f"The oracle {settings.oracle!r} does not tell right from wrong: {found.reach.why}. "
+                f"The oracle {settings.oracle!r} does not tell right from wrong: {one_line(found.reach.why)}. "
                 "It must give known-good replies 1 and wrong ones 0; check it by hand."
             )
 

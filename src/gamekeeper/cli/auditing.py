@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,8 @@ import typer
 
 from gamekeeper.cli import console, options
 from gamekeeper.cli.progress import Meter
-from gamekeeper.errors import DataError, UsageError
+from gamekeeper.cli.writing import Texts, check_places, write_all
+from gamekeeper.errors import UsageError
 
 if TYPE_CHECKING:
     from gamekeeper.audit import Report, Settings
@@ -35,6 +37,7 @@ _VALUED = {
     "--env",
 }
 _FLAGS = {"--network"}
+_NOT_WRITTEN = 3  # a finding's 1 goes before it: the verdict was shown, and it is the graver
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,11 @@ class Looking:
 
     examples: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="JSONL: prompt, answer, good (a right reply), columns.", show_default=False),
+        typer.Option(
+            metavar="FILE",
+            help="JSON Lines or array: prompt, answer, good (right replies), columns.",
+            show_default=False,
+        ),
     ] = None
     bind: Annotated[
         list[str] | None,
@@ -117,6 +124,11 @@ class Telling:
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write an HTML page.", show_default=False)] = None
     as_json: options.Json = False
 
+    def places(self) -> dict[str, Path]:
+        """The files that are wanted, by their options."""
+        given = {"--sarif": self.sarif, "--junit": self.junit, "--html": self.html}
+        return {option: path for option, path in given.items() if path is not None}
+
 
 @options.folded(Looking, Telling)
 def audit(
@@ -131,7 +143,8 @@ def audit(
     """Find the loophole in a reward before training finds it.
 
     Plays wrong replies against a grader and reports those that it pays. The target runs in a throw-away process
-    without your environment. Exit code 1 on a finding at or above --fail-on, 3 if there can be no verdict.
+    without your environment. Exit code 1 on a finding at or above --fail-on, 3 if there can be no verdict or a file
+    cannot be written.
 
     \b
     Examples:
@@ -146,16 +159,23 @@ def audit(
     from gamekeeper.audit.examples import read_examples
 
     settings = looking.settings(telling.fail_on, ctx.obj["typed"])
+    check_places(telling.places(), _inputs(target, looking, telling))
     rows = read_examples(looking.examples) if looking.examples is not None else []
     if telling.verify_fix is not None:
+        if telling.places():
+            console.say(f"--verify-fix writes no files; left out: {', '.join(telling.places())}")
         with console.terminable():
             _verify(target, telling.verify_fix, rows, settings, telling.as_json)
         return
     with console.terminable():
         report = _run(target, rows, settings)
-    _write(report, telling)
-    _show(report, telling.as_json)
     code = report.exit_code(telling.fail_on)
+    try:
+        _show(report, telling.as_json)
+    finally:  # whoever reads stdout may have left; the files are for others
+        for message in write_all(_texts(report, telling, looking.examples)):
+            console.show_error(message)
+            code = code or _NOT_WRITTEN
     if code:
         raise typer.Exit(code)
 
@@ -211,39 +231,46 @@ def _run(target: str, rows: Sequence[Any], settings: Settings) -> Report:
         return look(target, rows, settings, meter)
 
 
-def _write(report: Report, telling: Telling) -> None:
+def _inputs(target: str, looking: Looking, telling: Telling) -> dict[str, Path]:
+    """The files that are read, by what names them."""
+    from gamekeeper.audit.targets.places import file_of
+
+    given = {
+        "TARGET": file_of(target, os.getcwd()),
+        "--oracle": file_of(looking.oracle, os.getcwd()),
+        "--examples": looking.examples,
+        "--verify-fix": telling.verify_fix,
+    }
+    return {name: path for name, path in given.items() if path is not None}
+
+
+def _texts(report: Report, telling: Telling, examples: Path | None) -> Texts:
+    """Where to write what; each text is made when its turn comes."""
     from gamekeeper.audit.outputs.junit import junit
     from gamekeeper.audit.outputs.page import page
     from gamekeeper.audit.outputs.sarif import sarif
 
-    texts = (
-        (telling.sarif, lambda: console.to_json(sarif(report)) + "\n"),
-        (telling.junit, lambda: junit(report, telling.fail_on)),
-        (telling.html, lambda: page(report)),
-    )
-    for path, text in texts:
-        if path is None:
-            continue
-        try:
-            path.write_text(text(), encoding="utf-8")
-        except OSError as error:
-            raise DataError(
-                f"{str(path)!r} cannot be written: {error.strerror}. Give a path that can be, on a disk with space."
-            ) from None
+    makers: dict[str, Callable[[], str]] = {
+        "--sarif": lambda: console.to_json(sarif(report, examples)) + "\n",
+        "--junit": lambda: junit(report, telling.fail_on),
+        "--html": lambda: page(report),
+    }
+    return [(path, makers[option]) for option, path in telling.places().items()]
 
 
 def _show(report: Report, as_json: bool) -> None:
-    from gamekeeper.audit.outputs.text import headline, lines
+    from gamekeeper.audit.outputs.text import general, headline, lines
+    from gamekeeper.audit.quoting import one_line
 
     if as_json:
         console.print_json(report.to_json())
         console.say(headline(report))
         return
     found = [
-        (f.severity, f.cause, f"{f.reward:g}", f"{f.honest_reward:g}", f"{f.share:.0%}", f.what)
+        (f.severity, f.cause, f"{f.reward:g}", f"{f.honest_reward:g}", f"{f.share:.0%}", one_line(general(f)))
         for f in report.findings
     ]
-    found += [(f.severity, f.id, "-", "-", "-", f.what) for f in report.faults]
+    found += [(f.severity, f.id, "-", "-", "-", one_line(general(f))) for f in report.faults]
     if found:
         console.print_table(("severity", "what was found", ">paid", ">honest", ">of examples", "meaning"), found)
         console.out()
@@ -259,10 +286,11 @@ def _verify(target: str, path: Path, rows: Sequence[Any], settings: Settings, as
     from gamekeeper.audit import verify_fix
     from gamekeeper.audit.finding import severity_rank
     from gamekeeper.audit.outputs.reading import read_report
+    from gamekeeper.audit.quoting import one_line
 
     reach, replays = verify_fix(target, read_report(path), rows, settings)
     if not reach.reached:
-        console.show_error(f"No verdict: {reach.why}. {reach.needs}")
+        console.show_error(one_line(f"No verdict: {reach.why}. {reach.needs}"))
         raise typer.Exit(3)
     unsure = [r for r in replays if r.error and not r.closed]
     still = [
@@ -278,9 +306,8 @@ def _verify(target: str, path: Path, rows: Sequence[Any], settings: Settings, as
         console.print_json({"reached": True, "replays": rows_out})
     for r in replays if not as_json else ():
         state = "closed" if r.closed else "cannot replay" if r.error else "STILL PAID"
-        console.out(
-            f"{state:13} {r.finding.id}: was paid {r.finding.reward:g}, now {_paid(r.reward)} {r.error}".rstrip()
-        )
+        now = f"now {_paid(r.reward)} {r.error}".rstrip()
+        console.out(one_line(f"{state:13} {r.finding.id}: was paid {r.finding.reward:g}, {now}"))
     console.say(f"{len(still)} of {len(replays)} findings at or above {settings.fail_on} are still paid")
     if still:
         raise typer.Exit(1)

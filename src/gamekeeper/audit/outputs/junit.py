@@ -7,6 +7,7 @@ from xml.sax.saxutils import quoteattr
 
 from gamekeeper.audit.finding import COULD_NOT_LOOK, Fault, Finding, Report, severity_rank
 from gamekeeper.audit.outputs.text import fault_lines, finding_lines
+from gamekeeper.audit.quoting import one_line
 
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -14,7 +15,7 @@ _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 def junit(report: Report, fail_on: str = "medium") -> str:
     """An XML document. "Could not look" is an error, not a failure, and never a pass."""
     if report.outcome == COULD_NOT_LOOK:
-        cases = [_case(report, "reach", _element("error", report.reach.why, report.reach.needs))]
+        cases = [_case(report, "reach", _element("error", report.reach.why, one_line(report.reach.needs)))]
         return _document(report, cases, failures=0, errors=1)
     named: dict[str, list[Finding | Fault]] = {name: [] for name in report.families}
     every: list[Finding | Fault] = [*report.findings, *report.faults]
@@ -45,7 +46,7 @@ def _case(report: Report, name: str, body: str) -> str:
 
 
 def _element(name: str, message: str | None, text: str) -> str:
-    told = f" message={_attribute(message)}" if message is not None else ""
+    told = f" message={_attribute(one_line(message))}" if message is not None else ""
     return f"<{name}{told}>{_text(text)}</{name}>"
 
 

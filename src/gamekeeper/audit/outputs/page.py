@@ -1,7 +1,7 @@
 """The report as one self-contained HTML page: no script, no network, every text escaped.
 
 A reply that fools a grader may well be written to fool a browser. Nothing of the target or its replies reaches the
-page but through `_e`.
+page but through `_e` or, with its line ends, through `_block`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import html
 
 from gamekeeper.audit.finding import COULD_NOT_LOOK, Fault, Finding, Report
 from gamekeeper.audit.outputs.text import headline, pay_line, summary
+from gamekeeper.audit.quoting import one_line
 
 _LONGEST = 4000
 _STYLE = """
@@ -27,8 +28,13 @@ td,th{padding:.2rem .8rem;text-align:left;border-bottom:1px solid var(--line)}
 
 
 def _e(text: object) -> str:
-    shown = "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in str(text))
-    return html.escape(shown, quote=True)
+    return html.escape(one_line(text), quote=True)
+
+
+def _block(text: str) -> str:
+    """A reply as it was written: lines and tabs are kept."""
+    lines = ("\t".join(map(_e, line.split("\t"))) for line in text.split("\n"))
+    return "<pre>" + "\n".join(lines) + "</pre>"
 
 
 def page(report: Report) -> str:
@@ -80,7 +86,7 @@ def _fault(f: Fault) -> str:
 def _article(severity: str, name: str, what: str, label: str, reply: str | None, rows: dict[str, str]) -> str:
     cut = reply is not None and len(reply) > _LONGEST
     shown = (reply or "")[:_LONGEST] + ("\n(cut)" if cut else "")
-    block = f"<p>{_e(label)}, {len(reply)} characters:</p><pre>{_e(shown)}</pre>" if reply is not None else ""
+    block = f"<p>{_e(label)}, {len(reply)} characters:</p>{_block(shown)}" if reply is not None else ""
     listed = "".join(f"<dt>{_e(k)}</dt><dd>{_e(v)}</dd>" for k, v in rows.items() if v)
     head = (
         f'<p><span class="sev {_e(severity)}">{_e(severity)}</span> <code>{_e(name)}</code></p><p><b>{_e(what)}</b></p>'

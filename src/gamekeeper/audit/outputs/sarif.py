@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from gamekeeper.audit.finding import COULD_NOT_LOOK, Fault, Finding, Report
-from gamekeeper.audit.outputs.text import quoted
+from gamekeeper.audit.outputs.text import general
+from gamekeeper.audit.quoting import one_line, quoted
+from gamekeeper.audit.targets.places import file_of, line_of
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _LEVELS = {"low": "note", "medium": "warning", "high": "error", "critical": "error"}
 _SECURITY = {"low": "3.0", "medium": "5.0", "high": "8.0", "critical": "9.5"}
 
 
-def sarif(report: Report) -> dict[str, Any]:
-    """One run with a rule for each cause and a result for each finding and fault."""
+def sarif(report: Report, examples: Path | None = None) -> dict[str, Any]:
+    """One run with a rule for each cause and a result for each finding and fault.
+
+    examples: their file, where results stand whose target is in no file.
+    """
     found: list[Finding | Fault] = [*report.findings, *report.faults]
     rules = {_rule_id(f): f for f in found}
-    names = list(rules)
+    names, place = list(rules), _location(report, examples)
     return {
         "$schema": SCHEMA,
         "version": "2.1.0",
         "runs": [
             {
                 "tool": {"driver": _driver(report, rules)},
-                "results": [_result(report, f, names.index(_rule_id(f))) for f in found],
+                "results": [_result(report, f, names.index(_rule_id(f)), place) for f in found],
                 "invocations": [_invocation(report)],
                 "columnKind": "unicodeCodePoints",
                 "properties": {
@@ -51,7 +58,7 @@ def _driver(report: Report, rules: dict[str, Finding | Fault]) -> dict[str, Any]
             {
                 "id": name,
                 "shortDescription": {"text": name},
-                "fullDescription": {"text": _general(f)},
+                "fullDescription": {"text": one_line(general(f))},
                 "help": {"text": f.fix},
                 "defaultConfiguration": {"level": _LEVELS[f.severity]},
                 "properties": {
@@ -64,12 +71,8 @@ def _driver(report: Report, rules: dict[str, Finding | Fault]) -> dict[str, Any]
     }
 
 
-def _general(found: Finding | Fault) -> str:
-    return found.what.partition(",")[0].partition(":")[0] if isinstance(found, Fault) else found.what
-
-
-def _result(report: Report, found: Finding | Fault, rule: int) -> dict[str, Any]:
-    text = found.what
+def _result(report: Report, found: Finding | Fault, rule: int, place: dict[str, Any]) -> dict[str, Any]:
+    text = one_line(found.what)
     properties: dict[str, Any] = {"severity": found.severity, "example": found.example}
     if isinstance(found, Finding):
         text += f". Reply {quoted(found.reply)} is paid {found.reward:g}, an honest one {found.honest_reward:g}."
@@ -87,7 +90,7 @@ def _result(report: Report, found: Finding | Fault, rule: int) -> dict[str, Any]
         "ruleIndex": rule,
         "level": _LEVELS[found.severity],
         "message": {"text": f"{text} Change: {found.fix}"},
-        "locations": [_location(report)],
+        "locations": [place],
         "partialFingerprints": {
             "target/v1": hashlib.sha256(f"{report.target}\n{_rule_id(found)}".encode()).hexdigest()[:32]
         },
@@ -95,29 +98,24 @@ def _result(report: Report, found: Finding | Fault, rule: int) -> dict[str, Any]
     }
 
 
-def _location(report: Report) -> dict[str, Any]:
-    """The target's file if it is one; else its name alone."""
-    path, _, function = report.target.rpartition(":")
-    logical = [{"fullyQualifiedName": report.target, "kind": "function"}]
-    if not path.endswith(".py"):
-        return {"logicalLocations": logical}
-    place = {"artifactLocation": {"uri": _uri(path)}, "region": {"startLine": _line(path, function)}}
-    return {"physicalLocation": place, "logicalLocations": logical}
+def _location(report: Report, examples: Path | None) -> dict[str, Any]:
+    """The target's line. A target without a file stands at its examples, or at its name: hosts ask for a place."""
+    path = file_of(report.target, os.getcwd())
+    line = line_of(path, report.target.rpartition(":")[2]) if path is not None else 1
+    if path is not None or examples is not None:
+        artifact: dict[str, Any] = {"uri": _uri(path or examples or Path())}
+    else:
+        artifact = {"uri": quote(report.target, safe=""), "description": {"text": "The target, which is in no file."}}
+    return {
+        "physicalLocation": {"artifactLocation": artifact, "region": {"startLine": line}},
+        "logicalLocations": [{"fullyQualifiedName": report.target, "kind": "function"}],
+    }
 
 
-def _uri(path: str) -> str:
-    given = Path(path)
-    return given.as_uri() if given.is_absolute() else given.as_posix()
-
-
-def _line(path: str, function: str) -> int:
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return 1
-    name = function.rpartition(".")[2]
-    starts = (f"def {name}(", f"class {name}", f"async def {name}(")
-    return next((n for n, line in enumerate(text.splitlines(), 1) if line.lstrip().startswith(starts)), 1)
+def _uri(path: Path) -> str:
+    """From the working folder where the path is inside it, as hosts find files by their place in the checkout."""
+    full, here = Path(os.path.abspath(path)), Path.cwd()
+    return quote(os.fsencode(full.relative_to(here))) if full.is_relative_to(here) else full.as_uri()
 
 
 def _invocation(report: Report) -> dict[str, Any]:
@@ -125,6 +123,11 @@ def _invocation(report: Report) -> dict[str, Any]:
     notes = (
         []
         if looked
-        else [{"level": "error", "message": {"text": f"could not look: {report.reach.why}. {report.reach.needs}"}}]
+        else [
+            {
+                "level": "error",
+                "message": {"text": one_line(f"could not look: {report.reach.why}. {report.reach.needs}")},
+            }
+        ]
     )
     return {"executionSuccessful": looked, "commandLine": report.command, "toolExecutionNotifications": notes}

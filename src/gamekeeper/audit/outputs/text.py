@@ -1,20 +1,30 @@
-"""The report as plain lines, for a terminal, a test's message, a log."""
+"""The report as plain lines, for a terminal, a test's message, a log.
+
+A line starts with words of ours and holds no line end: what a grader says in an exception can be no line of the report.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import wraps
+from typing import ParamSpec
 
 from gamekeeper.audit.finding import COULD_NOT_LOOK, Fault, Finding, Report
+from gamekeeper.audit.quoting import one_line, quoted
 
-_QUOTED = 160
+P = ParamSpec("P")
+
+Lines = Callable[P, Iterator[str]]
 
 
-def quoted(text: str, most: int = _QUOTED) -> str:
-    """A reply on one line: escaped, and cut in the middle if it is long."""
-    shown = ascii(text) if not text.isprintable() else repr(text)
-    return (
-        shown if len(shown) <= most else f"{shown[: most * 2 // 3]} ... {shown[-most // 4 :]} ({len(text)} characters)"
-    )
+def _each_one_line(told: Lines[P]) -> Lines[P]:
+    """What is yielded takes one line each, whatever the target said in it."""
+
+    @wraps(told)
+    def lines_of(*given: P.args, **named: P.kwargs) -> Iterator[str]:
+        return map(one_line, told(*given, **named))
+
+    return lines_of
 
 
 def headline(report: Report) -> str:
@@ -23,9 +33,15 @@ def headline(report: Report) -> str:
         if report.findings or report.faults
         else "nothing found"
     )
-    return f"{report.outcome.upper()}: {report.target} ({report.kind}); {counts}"
+    return one_line(f"{report.outcome.upper()}: {report.target} ({report.kind}); {counts}")
 
 
+def general(found: Finding | Fault) -> str:
+    """What it is, without what the target said and the numbers of this case."""
+    return found.what.partition(",")[0].partition(":")[0] if isinstance(found, Fault) else found.what
+
+
+@_each_one_line
 def lines(report: Report) -> Iterator[str]:
     """All of it, findings first."""
     yield headline(report)
@@ -45,6 +61,7 @@ def pay_line(f: Finding) -> str:
     return f"{f.reward:g}; an honest reply {f.honest_reward:g}, nothing {f.floor:g}; on {f.share:.0%} of the examples"
 
 
+@_each_one_line
 def finding_lines(f: Finding) -> Iterator[str]:
     yield f"  [{f.severity}] {f.id}"
     yield f"    {f.what}"
@@ -57,6 +74,7 @@ def finding_lines(f: Finding) -> Iterator[str]:
         yield f"    again: {f.repro}"
 
 
+@_each_one_line
 def fault_lines(f: Fault) -> Iterator[str]:
     yield f"  [{f.severity}] {f.id}"
     yield f"    {f.what}"
@@ -65,6 +83,7 @@ def fault_lines(f: Fault) -> Iterator[str]:
     yield f"    change: {f.fix}"
 
 
+@_each_one_line
 def summary(report: Report) -> Iterator[str]:
     """What was looked at, so that "resisted" can be weighed."""
     tried = ", ".join(f"{name} {row['paid']}/{row['tried']}" for name, row in report.families.items())

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import functools
 import inspect
+import types
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 from gamekeeper.audit.binding import Binding, arguments, bindings
 from gamekeeper.audit.finding import Example, Turns
 from gamekeeper.audit.target import Spec
 from gamekeeper.audit.targets.code import attribute_of, module_of, sources
+from gamekeeper.audit.targets.native import options_of
 from gamekeeper.errors import UsageError
 
 
@@ -27,11 +30,24 @@ def open_grader(spec: Spec) -> FunctionGrader:
             "See: gamekeeper audit --help"
         )
     found = attribute_of(module_of(where, spec.folder), where, attribute)
-    if inspect.isclass(found):
-        found = found()
     if not callable(found):
         raise UsageError(f"{spec.name!r} is a {type(found).__name__}, which cannot be called. Name a function.")
+    if inspect.isclass(found):
+        return FunctionGrader(_made(found, spec), replace(spec, params={"columns": spec.params.get("columns", ())}))
     return FunctionGrader(found, spec)
+
+
+def _made(kind: type, spec: Spec) -> Callable[..., Any]:
+    """The object that is called, with `--param` for the class's arguments."""
+    try:
+        made = kind(**options_of(spec))
+    except TypeError as error:
+        raise UsageError(
+            f"{spec.name!r} cannot be made: {error}. Give its arguments by --param: {inspect.signature(kind)}."
+        ) from None
+    if not callable(made):
+        raise UsageError(f"Objects of {spec.name!r} cannot be called. Give the class a __call__, or name a function.")
+    return cast(Callable[..., Any], made)
 
 
 def name_of(function: Callable[..., Any]) -> str:
@@ -43,6 +59,11 @@ class FunctionGrader:
     """Calls the function in one of the ways that its signature allows."""
 
     def __init__(self, function: Callable[..., Any], spec: Spec) -> None:
+        if options := options_of(spec):
+            raise UsageError(
+                f"{spec.name!r} takes no --param (given: {', '.join(options)}): a function's arguments are bound by "
+                "name or by --bind. Leave --param out, or name a class to be made with it."
+            )
         self.function, self.spec = function, spec
         self._columns = list(spec.params.get("columns", ()))
         self._ways: list[Binding] = bindings(function, spec.bind, self._columns)
@@ -78,11 +99,36 @@ class FunctionGrader:
         return list(self.function(*given, **named))
 
     def source(self) -> str:
-        """The function's module, and the modules beside it that it uses."""
-        function = inspect.unwrap(self.function)
-        while isinstance(function, functools.partial):
-            function = function.func
-        function = getattr(function, "__func__", function)
+        """The function's module, the modules beside it that it uses, and what a decorator without `wraps` hides."""
+        function = _plain(self.function)
+        parameters = inspect.signature(self.function).parameters.values()
+        unnamed = all(p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) for p in parameters)
+        hidden = _held(self.function) if unnamed else []
         if not hasattr(function, "__globals__"):  # an object that can be called
             function = type(function).__call__
-        return sources(function)
+        return "\n".join(filter(None, map(sources, [function, *hidden])))
+
+
+def _plain(function: Any) -> Any:
+    """The function behind decorators that say whom they wrap, given arguments and a bound object."""
+    function = inspect.unwrap(function)
+    while isinstance(function, functools.partial):
+        function = function.func
+    return getattr(function, "__func__", function)
+
+
+def _held(function: Any) -> list[Any]:
+    """The functions that a function closes over or an object holds, and those that these do."""
+    found: list[Any] = []
+    waiting = [_plain(function)]
+    while waiting:
+        one = waiting.pop()
+        cells = [c.cell_contents for c in getattr(one, "__closure__", None) or () if c != _EMPTY]
+        values = [*getattr(one, "__dict__", {}).values(), *cells]
+        fresh = [f for f in map(_plain, filter(callable, values)) if inspect.isfunction(f) and f not in found]
+        found += fresh
+        waiting += fresh
+    return found
+
+
+_EMPTY = types.CellType()

@@ -13,6 +13,7 @@ from typing import Any
 
 from gamekeeper.audit.finding import Example, Paid, turns_of
 from gamekeeper.audit.target import Call, Spec, Target
+from gamekeeper.errors import UsageError
 from gamekeeper.games.base import BaseGame
 from gamekeeper.registry import load_game
 from gamekeeper.types import Item
@@ -44,6 +45,8 @@ class GameTarget:
 
     def use(self, examples: Sequence[Example], binding: int = 0) -> None:
         known = {e.columns["id"]: n for n, e in enumerate(self.examples())}
+        if any(e.columns.get("id") not in known for e in examples):
+            raise UsageError(f"{self.name} plays its own items, and no examples of yours. Leave --examples out.")
         self._at = [known[e.columns["id"]] for e in examples]
 
     def _example(self, item: Item) -> Example:

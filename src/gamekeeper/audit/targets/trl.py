@@ -63,6 +63,18 @@ class TrlReward:
 
     def __init__(self, function: Callable[..., Any], spec: Spec) -> None:
         self.function, self.spec = function, spec
+        self._check_bound()
+
+    def _check_bound(self) -> None:
+        """UsageError on a `--bind` of a parameter that the function has not, or to a column that no example has."""
+        parameters = inspect.signature(self.function).parameters
+        loose = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+        columns = self.spec.params.get("columns", ())
+        for name, source in self.spec.bind.items():
+            if name not in parameters and not loose:
+                raise UnknownName("parameter of the target", name, parameters, f"Write --bind PARAMETER={source}.")
+            if source != "answer" and columns and source not in columns:
+                raise UnknownName("column of the examples", source, {*columns, "answer"})
 
     def examples(self, n: int, seed: int) -> list[Example]:
         """Sums with a column `solution`, which TRL's own functions ask for."""
