@@ -11,11 +11,12 @@ attacks, range, search, learner      wrong replies: a battery, an optimiser, a s
 truth, judge, minimise               is the reply wrong, what is the cause, how short can it be?
 faults, incentives, modal            right replies refused, chance, memory; does honesty pay; skewed data
 auditor, outputs                     the whole of it, and how it is shown
+replay                               an old finding against the grader of now
 """
 
 from __future__ import annotations
 
-from gamekeeper.audit.auditor import Replay, audit, verify_fix
+from gamekeeper.audit.auditor import audit
 from gamekeeper.audit.finding import (
     COULD_NOT_LOOK,
     FOOLED,
@@ -28,6 +29,7 @@ from gamekeeper.audit.finding import (
     Report,
 )
 from gamekeeper.audit.guard import assert_resists
+from gamekeeper.audit.replay import Replay, verify_fix
 from gamekeeper.audit.settings import Settings
 
 __all__ = [

@@ -16,7 +16,7 @@ from gamekeeper.audit.examples import as_examples
 from gamekeeper.audit.faults import faults
 from gamekeeper.audit.finding import COULD_NOT_LOOK, FOOLED, RESISTED, Example, Fault, Finding, Reach, Report
 from gamekeeper.audit.isolation import too_open
-from gamekeeper.audit.judge import NOTABLE, Oracle, Shot, gain, in_order, judged
+from gamekeeper.audit.judge import NOTABLE, Oracle, Shot, in_order, judged
 from gamekeeper.audit.minimise import minimal
 from gamekeeper.audit.mining import Mined, mine
 from gamekeeper.audit.modal import modal
@@ -229,46 +229,3 @@ def families(shots: Sequence[Shot]) -> dict[str, dict[str, int]]:
         if shot.gain >= NOTABLE:
             row["paid"].add(shot.attack.id)
     return {name: {k: len(v) for k, v in row.items()} for name, row in rows.items()}
-
-
-# Replays
-
-
-@dataclass(frozen=True, slots=True)
-class Replay:
-    """An old finding against the target of now. closed: what it gains now is no longer notable."""
-
-    finding: Finding
-    reward: float | None
-    gain: float
-    closed: bool
-    error: str = ""
-
-
-def verify_fix(
-    target: str | Callable[..., Any], old: Report, examples: Examples = (), settings: Settings | None = None
-) -> tuple[Reach, list[Replay]]:
-    """Replay the findings of an old report. The reach comes first again: a grader that pays nothing is no repair."""
-    settings = settings or Settings()
-    given = as_examples(examples)
-    with_target = open_target(target, spec_of(given, settings), limits_of(settings))
-    try:
-        rows = list(given)[: settings.most_examples] or with_target.examples()
-        found = survey(with_target, rows, mine(with_target.source()), settings.seed)
-        if not found.reach.reached:
-            return found.reach, []
-        scenes = {s.index: s for s in found.scenes}
-        return found.reach, [_replayed(with_target, f, scenes) for f in old.findings]
-    finally:
-        with_target.close()
-
-
-def _replayed(target: Target, finding: Finding, scenes: Mapping[int, Any]) -> Replay:
-    scene = scenes.get(finding.example)
-    if scene is None or finding.family in ("incentive", "data"):
-        return Replay(finding, None, 0.0, False, "it cannot be replayed as a reply; run the audit again")
-    [paid] = target.grade([(scene.index, finding.replies)], alone=True)
-    if paid.reward is None:
-        return Replay(finding, None, 0.0, True, paid.error or paid.end)
-    now = gain(scene, paid.reward)
-    return Replay(finding, paid.reward, round(now, 4), now < NOTABLE)
