@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gamekeeper.audit import FOOLED, Finding, Reach, Report, Settings, verify_fix
+from gamekeeper.audit import COULD_NOT_LOOK, FOOLED, Finding, Reach, Report, Settings, audit, verify_fix
+from gamekeeper.audit.replay import same_target
 from gamekeeper.audit.targets.function import name_of
+from gamekeeper.errors import UsageError
 
 ROWS = [{"prompt": f"print {n}", "answer": n, "good": f"print({n})"} for n in ("42", "17")]
 FINDING = Finding(
@@ -52,3 +55,179 @@ def test_no_reply_of_a_report_is_run_below_the_isolation_that_an_audit_asks_for(
     assert (reach.reached, replays, mark.exists()) == (False, [], False)
     assert "below the required 'full'" in reach.why
     assert "--require-isolation limits" in reach.needs
+
+
+# What counts as closed
+
+
+def contains(completion: str, answer: str) -> float:
+    return float(answer in completion)
+
+
+def exact(completion: str, answer: str) -> float:
+    return float(completion.strip() == answer)
+
+
+SUMS = [{"prompt": f"What is {n} + 4?", "answer": str(n + 4)} for n in (20, 43, 81)]
+QUICK = Settings(search=0, only=("answer",))
+
+
+@pytest.fixture(scope="module")
+def report() -> Report:
+    """What an audit of a grader that looks for the answer anywhere says."""
+    made = audit(contains, SUMS, QUICK)
+    assert len(made.findings) > 3
+    return made
+
+
+def states(grader: Any, old: Report, rows: Any = SUMS, **changes: Any) -> tuple[set[bool], set[str]]:
+    """Whether the findings are closed and why nothing can be said, with the report taken for one of this grader."""
+    renamed = old if isinstance(grader, str) else replace(old, target=name_of(grader))
+    reach, replays = verify_fix(grader, renamed, () if isinstance(grader, str) else rows, Settings(**changes))
+    assert reach.reached, reach
+    assert len(replays) == len(old.findings)
+    return {r.closed for r in replays}, {r.error for r in replays}
+
+
+def test_a_repaired_grader_closes_its_findings_and_another_does_not(report: Report) -> None:
+    assert states(contains, report) == ({False}, {""})
+    assert states(exact, report) == ({True}, {""})
+
+
+@pytest.mark.parametrize("rows", [SUMS[::-1], [*SUMS[1:], SUMS[0]], [{"prompt": "1+1?", "answer": "2"}, *SUMS]])
+def test_a_finding_is_replayed_on_its_own_example_wherever_that_stands(rows: Any, report: Report) -> None:
+    assert states(contains, report, rows) == ({False}, {""})
+    assert states(contains, report, rows, most_examples=1) == ({False}, {""})
+
+
+def test_a_finding_without_its_example_is_not_closed(report: Report) -> None:
+    [closed], [error] = states(
+        exact, report, [r for r in SUMS if r["answer"] != SUMS[report.findings[0].example]["answer"]]
+    )
+    assert (closed, "not among those given" in error) == (False, True)
+    older = replace(report, findings=tuple(replace(f, example_key="") for f in report.findings))
+    [closed], [error] = states(exact, older)
+    assert (closed, "run the audit again with --json" in error) == (False, True)
+
+
+def hangs(completion: str, answer: str) -> float:
+    import time
+
+    time.sleep(60 if completion == "zebra" else 0)
+    return float(answer in completion)
+
+
+def raises(completion: str, answer: str) -> float:
+    if completion == "zebra":
+        raise RuntimeError("the judge is down")
+    return float(answer in completion)
+
+
+def ends(completion: str, answer: str) -> float:
+    import os
+
+    if completion == "zebra":
+        os._exit(0)
+    return float(answer in completion)
+
+
+@pytest.mark.parametrize(
+    ("grader", "said"),
+    [
+        (hangs, "does not answer in time"),
+        (raises, "RuntimeError: the judge is down"),
+        (ends, "ends the grader's process"),
+    ],
+)
+def test_a_grader_that_fails_on_the_reply_was_not_repaired(grader: Any, said: str, report: Report) -> None:
+    old = replace(report, findings=(replace(report.findings[0], replies=("zebra",)),))
+    [closed], [error] = states(grader, old, wall_s=0.3)
+    assert (closed, said in error) == (False, True)
+
+
+def declines(completion: str, answer: str) -> float | None:
+    return 1.0 if completion.strip() == answer else 0.0 if answer not in completion else None
+
+
+def test_a_reply_that_is_not_the_graders_case_is_not_paid(report: Report) -> None:
+    assert states(declines, report) == ({True}, {""})
+
+
+def by_length(completion: str, answer: str) -> float:
+    return 1.0 if completion.strip() == answer else 0.8 - min(0.8, len(completion) / 500)
+
+
+def test_nothing_is_what_it_was_in_the_audit() -> None:
+    """Three short bad replies are paid nearly as much as the one of the finding; the whole battery was not."""
+    made = audit(by_length, SUMS, Settings(search=0, only=("plain",)))
+    assert made.findings
+    assert states(by_length, made) == ({False}, {""})
+
+
+def padded(completion: str, answer: str) -> float:
+    return float(answer in completion) * (1.0 + float(len(completion) > 1000))
+
+
+def capped(completion: str, answer: str) -> float:
+    return float(answer in completion)
+
+
+def test_padding_is_closed_when_it_adds_nothing() -> None:
+    made = audit(padded, SUMS, Settings(search=0, only=("plain/padding",)))
+    made = replace(made, findings=tuple(f for f in made.findings if f.bonus))
+    assert made.findings
+    assert states(padded, made) == ({False}, {""})
+    assert states(capped, made) == ({True}, {""})
+
+
+# Which report fits
+
+
+def test_a_report_of_another_target_or_seed_is_refused(report: Report) -> None:
+    with pytest.raises(UsageError, match=r"contains.*, not of .*exact"):
+        verify_fix(exact, report, SUMS)
+    with pytest.raises(UsageError, match="made with seed 0, and seed 3"):
+        verify_fix(contains, report, SUMS, Settings(seed=3))
+    third = replace(report, seed=3)
+    with pytest.raises(UsageError, match="made with seed 3, and seed 0"):
+        verify_fix(contains, third, SUMS, Settings(command=("--seed", "0")))
+    assert verify_fix(contains, third, SUMS)[0].reached
+    with pytest.raises(UsageError, match="no verdict"):
+        verify_fix(contains, replace(report, outcome=COULD_NOT_LOOK), SUMS)
+    with pytest.raises(UsageError, match="no replies to replay"):
+        verify_fix("pay:x.json", report)
+
+
+def test_the_reports_seed_makes_the_items_again() -> None:
+    made = audit("game:selfgrade", settings=Settings(search=0, seed=3, most_examples=4, only=("report", "state")))
+    replies = [f for f in made.findings if f.family != "incentive"]
+    assert replies
+    assert states("game:selfgrade", replace(made, findings=tuple(replies))) == ({False}, {""})
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("g.py:f", "g.py:f", True),
+        ("g.py:f", "g.py:h", False),
+        ("g.py:f", "/somewhere/else/g.py:f", True),
+        ("../src/g.py:f", "/somewhere/src/g.py:f", True),
+        ("a/g.py:f", "b/g.py:f", False),
+        ("pkg.g:f", "src/pkg/g.py:f", True),
+        ("trl:g.py:f", "g.py:f", False),
+        ("trl:g.py:f", "trl:./g.py:f", True),
+        ("game:tamper", "game:summary", False),
+        ("reasoning_gym:gcd", "reasoning_gym:gcd", True),
+    ],
+)
+def test_one_file_may_be_named_by_several_paths(one: str, other: str, same: bool) -> None:
+    assert same_target(one, other) is same
+
+
+def test_two_files_of_one_name_are_two_targets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in (tmp_path, tmp_path / "copy"):
+        folder.mkdir(exist_ok=True)
+        (folder / "g.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    assert same_target("g.py:f", f"{tmp_path}/g.py:f")
+    assert not same_target("g.py:f", "copy/g.py:f")

@@ -277,11 +277,13 @@ def _verify(target: str, path: Path, rows: Sequence[Any], settings: Settings, as
         ]
         console.print_json({"reached": True, "replays": rows_out})
     for r in replays if not as_json else ():
-        state = "closed" if r.closed else "cannot replay" if r.error else "STILL PAID"
-        console.out(
-            f"{state:13} {r.finding.id}: was paid {r.finding.reward:g}, now {_paid(r.reward)} {r.error}".rstrip()
-        )
-    console.say(f"{len(still)} of {len(replays)} findings at or above {settings.fail_on} are still paid")
+        state = "closed" if r.closed else "cannot tell" if r.error else "STILL PAID"
+        now = r.error or f"now {_paid(r.reward)}"
+        console.out(f"{state:13} {r.finding.id}: was paid {r.finding.reward:g}; {now}")
+    console.say(
+        f"{len(still)} of {len(replays)} findings at or above {settings.fail_on} are still paid"
+        + (f"; of {len(unsure)} nothing can be said" if unsure else "")
+    )
     if still:
         raise typer.Exit(1)
     if unsure:
