@@ -140,6 +140,25 @@ def test_a_file_that_is_no_report_is_refused(tmp_path: Path, text: str) -> None:
         read_report(path)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"reward": None}, "pay of numbers"),
+        ({"floor": "0"}, "pay of numbers"),
+        ({"replies": []}, "list of replies"),
+        ({"replies": "print(1)"}, "list of replies"),
+        ({"example": None}, "number of its example"),
+        ({"severity": "dreadful"}, "severity that is known"),
+    ],
+)
+def test_a_finding_that_cannot_be_replayed_is_refused(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    data = REPORT.to_json()
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps({**data, "findings": [{**data["findings"][0], **change}]}))
+    with pytest.raises(DataError, match=said):
+        read_report(path)
+
+
 def test_exit_codes() -> None:
     assert [REPORT.exit_code(s) for s in ("low", "medium", "high", "critical")] == [1, 1, 0, 0]
     assert CLEAN.exit_code("low") == 0

@@ -7,7 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from gamekeeper.audit.finding import FORMAT, Fault, Finding, Reach, Report
+from gamekeeper.audit.finding import FORMAT, SEVERITIES, Fault, Finding, Reach, Report
 from gamekeeper.errors import DataError
 
 
@@ -28,16 +28,36 @@ def read_report(path: Path) -> Report:
             **{
                 **{k: v for k, v in data.items() if k != "format"},
                 "reach": Reach(**data["reach"]),
-                "findings": tuple(Finding(**_tuples(Finding, f)) for f in data["findings"]),
+                "findings": tuple(_replayable(Finding(**_tuples(Finding, f))) for f in data["findings"]),
                 "faults": tuple(Fault(**_tuples(Fault, f)) for f in data["faults"]),
                 "notes": tuple(data["notes"]),
                 "layers": tuple(data["layers"]),
+                "target": str(data["target"]),
+                "seed": int(data["seed"]),
             }
         )
-    except (TypeError, KeyError) as error:
+    except (TypeError, KeyError, ValueError) as error:
         raise DataError(f"The report {str(path)!r} is incomplete: {error}. Run the audit again.") from None
 
 
 def _tuples(cls: type, row: dict[str, Any]) -> dict[str, Any]:
     known = {f.name for f in fields(cls)}
     return {k: tuple(v) if isinstance(v, list) else v for k, v in row.items() if k in known}
+
+
+def _replayable(finding: Finding) -> Finding:
+    """The finding, if it has what a replay reads. Raises TypeError on one that has not."""
+    paid = (finding.reward, finding.honest_reward, finding.floor, finding.gain)
+    for wanted, holds in (
+        ("a pay of numbers", all(isinstance(p, int | float) and not isinstance(p, bool) for p in paid)),
+        ("a list of replies", _texts(finding.replies)),
+        ("the number of its example", isinstance(finding.example, int)),
+        ("a severity that is known", finding.severity in SEVERITIES),
+    ):
+        if not holds:
+            raise TypeError(f"the finding {finding.id!r} lacks {wanted}")
+    return finding
+
+
+def _texts(replies: Any) -> bool:
+    return isinstance(replies, tuple) and bool(replies) and all(isinstance(reply, str) for reply in replies)
