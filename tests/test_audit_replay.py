@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from gamekeeper.audit import COULD_NOT_LOOK, FOOLED, Finding, Reach, Report, Settings, audit, verify_fix
 from gamekeeper.audit.replay import same_target
 from gamekeeper.audit.targets.function import name_of
+from gamekeeper.cli import app
 from gamekeeper.errors import UsageError
 
 ROWS = [{"prompt": f"print {n}", "answer": n, "good": f"print({n})"} for n in ("42", "17")]
@@ -231,3 +234,42 @@ def test_two_files_of_one_name_are_two_targets(tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     assert same_target("g.py:f", f"{tmp_path}/g.py:f")
     assert not same_target("g.py:f", "copy/g.py:f")
+
+
+# The command line
+
+
+def run(*arguments: str) -> Any:
+    return CliRunner().invoke(app, ["audit", *arguments])
+
+
+@pytest.fixture
+def standing(tmp_path: Path) -> tuple[str, ...]:
+    """A target with its examples and its report in files, as arguments."""
+    grader, rows, found = tmp_path / "g.py", tmp_path / "e.jsonl", tmp_path / "old.json"
+    grader.write_text("def reward(completion, answer):\n    return float(answer in completion)\n")
+    rows.write_text("".join(json.dumps(row) + "\n" for row in SUMS))
+    common = (f"{grader}:reward", "--examples", str(rows))
+    found.write_text(run(*common, "--search", "0", "--only", "answer", "--json").stdout.splitlines()[0])
+    return (*common, "--verify-fix", str(found))
+
+
+def test_an_output_that_a_replay_does_not_write_is_refused(standing: tuple[str, ...], tmp_path: Path) -> None:
+    for option in ("--sarif", "--junit", "--html"):
+        refused = run(*standing, option, str(tmp_path / "out"))
+        assert (refused.exit_code, f"writes no {option}" in refused.output) == (2, True), refused.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_cannot_be_told_is_said_and_is_no_pass(standing: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "e.jsonl").write_text("".join(json.dumps(row) + "\n" for row in SUMS[::-1]))
+    still = run(*standing)
+    assert (still.exit_code, "STILL PAID" in still.output, "closed" in still.output) == (1, True, False)
+    (tmp_path / "e.jsonl").write_text("".join(json.dumps(row) + "\n" for row in SUMS[1:]))
+    (tmp_path / "g.py").write_text("def reward(completion, answer):\n    return float(completion == answer)\n")
+    untold = run(*standing)
+    assert (untold.exit_code, "cannot tell" in untold.output, "closed" in untold.output) == (3, True, False)
+    other = run(*(word.replace(":reward", ":exact") for word in standing))
+    assert (other.exit_code, "The report is of" in other.output) == (2, True)
+    seeded = run(*standing, "--seed", "3")
+    assert (seeded.exit_code, "seed 3" in seeded.output) == (2, True)

@@ -145,6 +145,7 @@ def audit(
     """
     from gamekeeper.audit.examples import read_examples
 
+    _check_outputs(telling)
     settings = looking.settings(telling.fail_on, ctx.obj["typed"])
     rows = read_examples(looking.examples) if looking.examples is not None else []
     if telling.verify_fix is not None:
@@ -158,6 +159,17 @@ def audit(
     code = report.exit_code(telling.fail_on)
     if code:
         raise typer.Exit(code)
+
+
+def _check_outputs(telling: Telling) -> None:
+    """A replay makes no report, so that a file of one that is asked for would never come."""
+    named = {"--sarif": telling.sarif, "--junit": telling.junit, "--html": telling.html}
+    asked = [name for name, path in named.items() if path is not None]
+    if telling.verify_fix is not None and asked:
+        raise UsageError(
+            f"--verify-fix replays findings and writes no {' and no '.join(asked)}. "
+            "Leave it out, or use --json, which prints the replays."
+        )
 
 
 def _pairs(given: Sequence[str] | None, option: str) -> dict[str, str]:
