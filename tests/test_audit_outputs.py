@@ -126,6 +126,17 @@ def test_any_reply_can_be_shown(text: str) -> None:
     )
 
 
+def test_where_no_command_shows_it_again_none_is_named() -> None:
+    report = replace(REPORT, command="", findings=(replace(FINDING, replies=("x",), evidence="", repro=""),))
+    assert "again:" not in "\n".join(lines(report))
+    assert "<dt>Again" not in page(report)
+    assert "Command:" not in page(report)
+    assert "again:" not in junit(report)
+    [run] = sarif(report)["runs"]
+    assert "commandLine" not in run["invocations"][0]
+    assert "repro" not in run["results"][0]["properties"]
+
+
 def test_a_report_survives_its_file(tmp_path: Path) -> None:
     path = tmp_path / "r.json"
     path.write_text(json.dumps(REPORT.to_json()))

@@ -60,7 +60,7 @@ def audit(
         return Report(name, "?", COULD_NOT_LOOK, reach, version=__version__, seed=settings.seed)
     try:
         with open_oracle(settings, given) as oracle:
-            return Audit(opened, given, settings, progress, oracle).run(started)
+            return Audit(opened, given, settings, progress, oracle, can_be_typed(target, given, settings)).run(started)
     finally:
         opened.close()
 
@@ -69,6 +69,14 @@ def spec_of(given: Sequence[Example], settings: Settings) -> Spec:
     columns = sorted({c for e in given for c in e.columns})
     params = {**settings.params, "columns": columns}
     return Spec("", settings.bind, params, os.getcwd(), settings.seed, settings.most_examples)
+
+
+def can_be_typed(target: str | Callable[..., Any], given: Sequence[Example], settings: Settings) -> bool:
+    """Whether a command line makes this audit again: one called from Python may have no words for what it was given."""
+    if settings.command or not isinstance(target, str):
+        return isinstance(target, str)
+    usual = Settings()
+    return not given and replace(settings, only=usual.only, fail_on=usual.fail_on) == usual
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -84,6 +92,7 @@ class Audit:
     settings: Settings
     progress: Progress | None = None
     oracle: Oracle | None = None
+    typed: bool = True
 
     def run(self, started: float) -> Report:
         examples = list(self.given)[: self.settings.most_examples] or self.target.examples()
@@ -161,7 +170,9 @@ class Audit:
         return replace(finding, repro=self.command(finding.cause))
 
     def command(self, only: str = "") -> str:
-        """The command line of this audit, for one finding if `only` names it."""
+        """The command line of this audit, for one finding if `only` names it; "" if there is none."""
+        if not self.typed:
+            return ""
         parts = ["gamekeeper", "audit", self.target.name, *self.settings.command]
         return shlex.join([*parts, *(["--only", only] if only else [])])
 

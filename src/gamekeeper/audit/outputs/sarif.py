@@ -80,7 +80,7 @@ def _result(report: Report, found: Finding | Fault, rule: int) -> dict[str, Any]
             "honestReward": found.honest_reward,
             "gain": found.gain,
             "share": found.share,
-            "repro": found.repro,
+            **({"repro": found.repro} if found.repro else {}),
         }
     return {
         "ruleId": _rule_id(found),
@@ -127,4 +127,5 @@ def _invocation(report: Report) -> dict[str, Any]:
         if looked
         else [{"level": "error", "message": {"text": f"could not look: {report.reach.why}. {report.reach.needs}"}}]
     )
-    return {"executionSuccessful": looked, "commandLine": report.command, "toolExecutionNotifications": notes}
+    command = {"commandLine": report.command} if report.command else {}
+    return {"executionSuccessful": looked, **command, "toolExecutionNotifications": notes}
