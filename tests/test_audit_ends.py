@@ -9,15 +9,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from gamekeeper.audit import COULD_NOT_LOOK, FOOLED, RESISTED, Settings, audit
+from gamekeeper.audit.clock import Clock
+from gamekeeper.audit.faults import faults
 from gamekeeper.audit.pay_tables import read_table
 from gamekeeper.cli import app
-from gamekeeper.errors import DataError, UsageError
+from gamekeeper.errors import CouldNotLook, DataError, UsageError
 
 SUMS = [{"prompt": f"What is {n} + 4? Answer with a number.", "answer": str(n + 4)} for n in range(20, 36)]
 
@@ -53,6 +56,47 @@ def test_a_signal_leaves_no_scratch_folder_and_no_child(number: int, code: int, 
     while list(scratch.iterdir()) and time.monotonic() < until:
         time.sleep(0.05)
     assert list(scratch.iterdir()) == []
+
+
+# Time
+
+
+def never(completion: str, answer: str) -> float:
+    time.sleep(0.05)
+    return 0.0
+
+
+def anywhere(completion: str, answer: str) -> float:
+    time.sleep(0.01)
+    return float(answer in completion)
+
+
+def test_a_slow_grader_is_not_reached_for_longer_than_the_audit_has() -> None:
+    began = time.monotonic()
+    report = audit(never, SUMS, Settings(seconds=0.5))
+    assert time.monotonic() - began < 5  # of 800 calls, which take 40 seconds
+    assert (report.outcome, report.exit_code()) == (COULD_NOT_LOOK, 3)
+    assert "reach took longer than the 0.5 s" in report.reach.why
+    assert "--seconds" in report.reach.needs
+    with pytest.raises(CouldNotLook, match=r"The oracle .* reach took longer"):
+        audit(strict, SUMS, Settings(seconds=0.5, oracle=f"{Path(__file__)}:never"))
+
+
+def test_what_is_found_before_the_time_is_up_is_kept() -> None:
+    began = time.monotonic()
+    report = audit(anywhere, SUMS, Settings(seconds=3))
+    assert time.monotonic() - began < 10  # of about 4000 calls, which take 40 seconds
+    assert (report.outcome, report.exit_code()) == (FOOLED, 1)
+    assert any("attacks were left out for time" in note for note in report.notes), report.notes
+
+
+def test_faults_that_there_is_no_time_for_are_said() -> None:
+    target = SimpleNamespace(truths=False)
+    scenes = [SimpleNamespace(honest=1.0, floor=0.0)] * 3
+    found = SimpleNamespace(scenes=scenes, refused=[], notes=[])
+    shooting = SimpleNamespace(clock=Clock(0.0))
+    assert faults(target, found, [], shooting) == []  # type: ignore[arg-type]
+    assert found.notes == ["faults were looked for on 0 of 3 examples for time; raise --seconds"]
 
 
 # Pay tables

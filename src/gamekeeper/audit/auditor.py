@@ -12,6 +12,7 @@ from typing import Any
 from gamekeeper import __version__
 from gamekeeper.audit import incentives, pay_tables, truth
 from gamekeeper.audit.attacks import Attack, battery, check_only
+from gamekeeper.audit.clock import Clock
 from gamekeeper.audit.examples import as_examples
 from gamekeeper.audit.faults import faults
 from gamekeeper.audit.finding import COULD_NOT_LOOK, FOOLED, RESISTED, Example, Fault, Finding, Reach, Report
@@ -97,13 +98,14 @@ class Audit:
     def run(self, started: float) -> Report:
         examples = list(self.given)[: self.settings.most_examples] or self.target.examples()
         mined = mine(self.target.source())
-        found = survey(self.target, examples, mined, self.settings.seed)
+        clock = Clock(self.settings.seconds)
+        found = survey(self.target, examples, mined, self.settings.seed, clock)
         if not found.reach.reached:
             return self._report(found, started)
         if refusal := too_open(self.target, found.scenes, self.settings):
             found.reach = replace(found.reach, reached=False, why=refusal[0], needs=refusal[1])
             return self._report(found, started)
-        shooting = Range(self.target, found.scenes, self.settings.seconds, mined.timeout)
+        shooting = Range(self.target, found.scenes, clock, mined.timeout)
         shots = shooting.shoot(battery(mined, found.scenes[0], self.settings.only), self._told())
         found.scenes = shooting.scenes
         findings = judged(shots, self.oracle)
@@ -194,6 +196,9 @@ class Audit:
             notes.append(
                 f"{shooting.left_out} attacks were left out for time; raise --seconds (now {self.settings.seconds:g})"
             )
+        if found.unpaid:
+            notes.append(f"{found.unpaid} examples were left out for time, before any attack")
+        notes += found.notes
         if found.blind:
             notes.append("the target was reached, but pays right and wrong replies alike")
         if found.reach.reached and not mine(self.target.source()).known and self.target.kind != "game":

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gamekeeper.audit.auditor import Examples, limits_of, spec_of
+from gamekeeper.audit.clock import Clock
 from gamekeeper.audit.examples import as_examples
 from gamekeeper.audit.finding import COULD_NOT_LOOK, Example, Finding, Paid, Reach, Report
 from gamekeeper.audit.isolation import too_open
@@ -60,7 +61,7 @@ def verify_fix(
     with_target = open_target(target, replace(spec, count=_count(old, spec.count)), limits_of(settings))
     try:
         rows = _rows(given, old, settings.most_examples) or with_target.examples()
-        found = survey(with_target, rows, mine(with_target.source()), settings.seed)
+        found = survey(with_target, rows, mine(with_target.source()), settings.seed, Clock(settings.seconds))
         if not found.reach.reached:
             return found.reach, []
         if refusal := too_open(with_target, found.scenes, settings):

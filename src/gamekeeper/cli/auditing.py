@@ -61,7 +61,9 @@ class Looking:
     ] = None
     seed: options.Seed = 0
     most_examples: Annotated[int, typer.Option(metavar="N", help="Examples to confirm a suspicion on.")] = 16
-    seconds: Annotated[float, typer.Option(metavar="S", help="About how long the attacks may take.")] = 60.0
+    seconds: Annotated[
+        float, typer.Option(metavar="S", help="For all but loading and --learn; may be exceeded by 4 s or two calls.")
+    ] = 60.0
     search: Annotated[int, typer.Option(metavar="N", help="Calls that the search may make; 0 is off.")] = 400
     learn: Annotated[int, typer.Option(metavar="N", help="Steps of a learning adversary; needs [train].")] = 0
     timeout: Annotated[float, typer.Option(metavar="S", help="Seconds that one call may take.")] = 5.0
