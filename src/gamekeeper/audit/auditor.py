@@ -13,6 +13,7 @@ from gamekeeper import __version__
 from gamekeeper.audit import incentives, pay_tables, truth
 from gamekeeper.audit.attacks import Attack, battery, check_only
 from gamekeeper.audit.clock import Clock
+from gamekeeper.audit.coverage import shortfall, unlooked
 from gamekeeper.audit.examples import as_examples
 from gamekeeper.audit.faults import faults
 from gamekeeper.audit.finding import COULD_NOT_LOOK, FOOLED, RESISTED, Example, Fault, Finding, Reach, Report
@@ -20,7 +21,7 @@ from gamekeeper.audit.isolation import too_open
 from gamekeeper.audit.judge import NOTABLE, Oracle, Shot, in_order, judged
 from gamekeeper.audit.minimise import minimal
 from gamekeeper.audit.mining import Mined, mine
-from gamekeeper.audit.modal import modal
+from gamekeeper.audit.modal import LEAST_EXAMPLES, modal
 from gamekeeper.audit.oracle import open_oracle
 from gamekeeper.audit.range import Range
 from gamekeeper.audit.reach import Survey, survey
@@ -106,14 +107,32 @@ class Audit:
             found.reach = replace(found.reach, reached=False, why=refusal[0], needs=refusal[1])
             return self._report(found, started)
         shooting = Range(self.target, found.scenes, clock, mined.timeout)
-        shots = shooting.shoot(battery(mined, found.scenes[0], self.settings.only), self._told())
+        attacks = battery(mined, found.scenes[0], self.settings.only)
+        shots = shooting.shoot(attacks, self._told())
         found.scenes = shooting.scenes
         findings = judged(shots, self.oracle)
         shots += self._searched(shooting, found, mined, shots, findings)
         findings = self._extended(judged(shots, self.oracle), shots, found, mined, shooting)
         findings = [self._finished(f, shots, found, shooting) for f in findings]
+        looked = self._looked(found, shooting)
         other = faults(self.target, found, shots, shooting) if self._wants("fault") else []
+        if not findings and (lack := shortfall(attacks, shots, looked, shooting, self.settings.only)):
+            found.reach = replace(found.reach, reached=False, why=lack[0], needs=lack[1])
+        elif missed := unlooked(shots, looked, self.settings.only):
+            found.notes.append(f"nothing of {', '.join(missed)} could be tried on this target")
         return self._report(found, started, findings, other, shots, shooting)
+
+    def _looked(self, found: Survey, shooting: Range) -> set[str]:
+        """What is looked at besides the battery and the search, which have shots to show."""
+        answers = max(len(self._answers()), sum(bool(s.gold) for s in found.scenes))
+        kinds = {
+            "data": answers >= LEAST_EXAMPLES,
+            "context": self.target.truths,
+            "incentive": incentives.table_of(getattr(self.target, "game", None)) is not None,
+            "learner": self.settings.learn > 0,
+            "fault": not shooting.clock.past(),
+        }
+        return {name for name, there in kinds.items() if there}
 
     def _wants(self, family: str) -> bool:
         return not self.settings.only or any(o.partition("/")[0] == family for o in self.settings.only)
@@ -134,6 +153,10 @@ class Audit:
 
             extra += learned(shooting, found.scenes, budget(self.settings.learn), self.settings.seed, self.progress)
         return extra
+
+    def _unsearched(self, shots: Sequence[Shot], shooting: Range) -> bool:
+        wanted = self._wants("search") and self.settings.search > 0
+        return wanted and shooting.out_of_time and not any(s.attack.family == "search" for s in shots)
 
     def _extended(
         self, findings: list[Finding], shots: Sequence[Shot], found: Survey, mined: Mined, shooting: Range
@@ -196,6 +219,8 @@ class Audit:
             notes.append(
                 f"{shooting.left_out} attacks were left out for time; raise --seconds (now {self.settings.seconds:g})"
             )
+        if shooting is not None and self._unsearched(shots, shooting):
+            notes.append("there was no time for the search; raise --seconds")
         if found.unpaid:
             notes.append(f"{found.unpaid} examples were left out for time, before any attack")
         notes += found.notes

@@ -26,17 +26,26 @@ class Clock:
     def __init__(self, seconds: float = math.inf) -> None:
         self.seconds, self.started = seconds, time.monotonic()
         self.each, self._most = 0.0, _FIRST
+        self._cost, self._count = 0.0, 0
+
+    @property
+    def spent(self) -> float:
+        return time.monotonic() - self.started
 
     def left(self, share: float = 1.0) -> float:
         """Seconds until this share of the time is over; below 0 when it is."""
-        return self.started + self.seconds * share - time.monotonic()
+        return self.seconds * share - self.spent
 
     def past(self, share: float = 1.0) -> bool:
         return self.left(share) < 0
 
     def calls(self, share: float = 1.0) -> int:
-        """How many calls to make before the next look at the clock."""
-        fits = min(_AT_ONCE_S, max(0.0, self.left(share))) / self.each if self.each else math.inf
+        """How many calls to make before the next look at the clock: until the share is over, or the time if it is."""
+        if self._count:  # what was cheap may not stay so, and what was dear may become cheap, but not at once
+            self.each = max(self.each / _GROWTH, self._cost / self._count)
+            self._cost, self._count = 0.0, 0
+        left = self.left(1.0 if self.past(share) else share)
+        fits = min(_AT_ONCE_S, max(0.0, left)) / self.each if self.each else math.inf
         return max(2, int(min(self._most, fits)))
 
     def grade(self, target: Target, calls: Sequence[Call], *, alone: bool = False) -> list[Paid]:
@@ -50,6 +59,6 @@ class Clock:
     def _note(self, paid: Sequence[Paid], mean: float, alone: bool) -> None:
         costs = [p.seconds for p in paid]
         steady = (sum(costs) - max(costs)) / (len(costs) - 1) if len(costs) > 1 else mean
-        # What was cheap may not stay so, and what was dear may become cheap, but not at once.
-        self.each = max(self.each / _GROWTH, mean if alone else min(steady, mean))
+        self._cost += len(paid) * (mean if alone else min(steady, mean))
+        self._count += len(paid)
         self._most = min(_MOST, max(self._most, len(paid) * _GROWTH))

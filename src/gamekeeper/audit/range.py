@@ -33,6 +33,7 @@ class Range:
         self.memory: dict[tuple[int, Turns], Paid] = {}
         self.untried: list[Attack] = []
         self.unconfirmed = 0
+        self.began = clock.spent
         self.slow_wall = max(_SLOW_WALL, patience + 2.0)
 
     @property

@@ -192,7 +192,7 @@ def _trials(probes: _Probes, way: int) -> Iterator[_Trial]:
     null, paid = [_number(p) for p in first[: len(nulls) : 2]], first[len(nulls) :]
     each, done = 2 * len(probes.probed), 0
     while done < len(shapes):
-        until = done + max(1, probes.clock.calls() // each)
+        until = done + (max(1, probes.clock.calls(SHAPES) // each) if done else 1)
         paid += probes.graded(pairs[len(paid) : until * each])
         for shape in shapes[done:until]:
             part = [_number(p) for p in paid[done * each : (done + 1) * each]]
@@ -332,7 +332,7 @@ def _pay(target: Target, found: Survey, clock: Clock) -> None:
     scenes, found.scenes = found.scenes, []
     done = 0
     while done < len(scenes) and not clock.past(1 if len(found.scenes) < _PROBED else EXAMPLES):
-        part = scenes[done : done + max(1, clock.calls() // _CALLS)]
+        part = scenes[done : done + max(1, clock.calls(EXAMPLES) // _CALLS)]
         _pay_some(target, found, part, clock)
         done += len(part)
     found.unpaid = len(scenes) - done

@@ -54,3 +54,8 @@ class Settings:
         for name in ("seconds", "wall_s"):
             if not getattr(self, name) > 0:
                 raise UsageError(f"{name} must be above 0, got {getattr(self, name)}.")
+        for family, name in (("search", "search"), ("learner", "learn")):
+            if not getattr(self, name) and any(o.partition("/")[0] == family for o in self.only):
+                raise UsageError(
+                    f"--only {family} asks for what --{name} 0 leaves out. Give it steps, e.g. --{name} 200."
+                )
