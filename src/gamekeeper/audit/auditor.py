@@ -143,7 +143,10 @@ class Audit:
         """Search where the battery left something to find; the learner where it is asked for."""
         extra: list[Shot] = []
         done = any(f.gain >= 0.9 and f.share >= 0.5 and not _knows(f, shots) for f in findings)
-        if self._wants("search") and not done and self.settings.search:
+        wanted = self._wants("search") and not done and self.settings.search
+        if wanted and shooting.out_of_time:
+            found.notes.append("there was no time for the search; raise --seconds")
+        elif wanted:
             partly = sorted((s for s in shots if s.gain > 0 and _usable(s)), key=lambda s: (-s.gain, len(s.turns[-1])))
             seeds = list(dict.fromkeys(s.turns[-1] for s in partly))
             extra += search(shooting, found.scenes, mined, seeds, self.settings.seed, self.settings.search)
@@ -153,10 +156,6 @@ class Audit:
 
             extra += learned(shooting, found.scenes, budget(self.settings.learn), self.settings.seed, self.progress)
         return extra
-
-    def _unsearched(self, shots: Sequence[Shot], shooting: Range) -> bool:
-        wanted = self._wants("search") and self.settings.search > 0
-        return wanted and shooting.out_of_time and not any(s.attack.family == "search" for s in shots)
 
     def _extended(
         self, findings: list[Finding], shots: Sequence[Shot], found: Survey, mined: Mined, shooting: Range
@@ -219,8 +218,6 @@ class Audit:
             notes.append(
                 f"{shooting.left_out} attacks were left out for time; raise --seconds (now {self.settings.seconds:g})"
             )
-        if shooting is not None and self._unsearched(shots, shooting):
-            notes.append("there was no time for the search; raise --seconds")
         if found.unpaid:
             notes.append(f"{found.unpaid} examples were left out for time, before any attack")
         notes += found.notes
