@@ -45,7 +45,7 @@ _NEEDS_SECONDS = (
 class Survey:
     """What reaching found out: scenes with honest and floor pay, and what the report says of it.
 
-    unpaid: how many examples there was no time for.
+    unpaid: how many examples there was no time for. notes: what was left out later, for the report.
     """
 
     reach: Reach
