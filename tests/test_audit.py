@@ -21,6 +21,8 @@ from gamekeeper.audit import (
     assert_resists,
     audit,
 )
+from gamekeeper.audit.auditor import can_be_typed
+from gamekeeper.audit.examples import as_examples
 from gamekeeper.errors import CheckFailed, CouldNotLook, UsageError
 
 GRADERS = Path(audit_graders.__file__)
@@ -76,6 +78,34 @@ def test_findings_say_all_that_one_needs() -> None:
     assert finding.repro == f"gamekeeper audit {GRADERS}:contains_word --examples e.jsonl --only answer/negation"
     assert finding.fix
     assert "MA05" in finding.catalogue
+
+
+def anywhere(completion: str, answer: str) -> float:
+    return float(answer in completion)
+
+
+@pytest.mark.parametrize(
+    ("target", "rows", "settings", "named"),
+    [
+        (f"{GRADERS}:contains_word", CITIES, {}, False),
+        (f"{GRADERS}:contains_word", CITIES, {"command": ("--examples", "e.jsonl")}, True),
+        (anywhere, SUMS, {}, False),
+        (anywhere, SUMS, {"command": ("--examples", "e.jsonl")}, False),
+        ("game:selfgrade", (), {}, True),
+        ("game:selfgrade", (), {"only": ("incentive",), "fail_on": "high"}, True),
+        ("game:selfgrade", (), {"most_examples": 4}, False),
+    ],
+)
+def test_a_command_is_named_only_where_it_makes_the_audit_again(
+    target: Any, rows: Any, settings: dict[str, Any], named: bool
+) -> None:
+    assert can_be_typed(target, as_examples(rows), Settings(**settings)) is named
+
+
+def test_from_python_no_command_is_named_that_cannot_be_run() -> None:
+    with pytest.raises(CheckFailed) as failed:
+        assert_resists(f"{GRADERS}:contains_word", CITIES, search=0, only=("answer/negation",))
+    assert "again:" not in str(failed.value)
 
 
 def test_one_cause_alone_gives_the_same_reply_again() -> None:

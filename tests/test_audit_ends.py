@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from gamekeeper.audit import COULD_NOT_LOOK, FOOLED, RESISTED, Settings, audit
+from gamekeeper.audit.attacks import Attack, Technique
+from gamekeeper.audit.clock import Clock
+from gamekeeper.audit.coverage import shortfall
+from gamekeeper.audit.faults import faults
+from gamekeeper.audit.outputs.text import lines
 from gamekeeper.audit.pay_tables import read_table
 from gamekeeper.cli import app
-from gamekeeper.errors import DataError, UsageError
+from gamekeeper.errors import CouldNotLook, DataError, UsageError
 
+ABOUT = Technique("what", "fix")
 SUMS = [{"prompt": f"What is {n} + 4? Answer with a number.", "answer": str(n + 4)} for n in range(20, 36)]
 
 
@@ -53,6 +61,95 @@ def test_a_signal_leaves_no_scratch_folder_and_no_child(number: int, code: int, 
     while list(scratch.iterdir()) and time.monotonic() < until:
         time.sleep(0.05)
     assert list(scratch.iterdir()) == []
+
+
+# Time
+
+
+def never(completion: str, answer: str) -> float:
+    time.sleep(0.05)
+    return 0.0
+
+
+def anywhere(completion: str, answer: str) -> float:
+    time.sleep(0.01)
+    return float(answer in completion)
+
+
+def test_a_slow_grader_is_not_reached_for_longer_than_the_audit_has() -> None:
+    began = time.monotonic()
+    report = audit(never, SUMS, Settings(seconds=0.5))
+    assert time.monotonic() - began < 5  # of 800 calls, which take 40 seconds
+    assert (report.outcome, report.exit_code()) == (COULD_NOT_LOOK, 3)
+    assert "reach took longer than the 0.5 s" in report.reach.why
+    assert "--seconds" in report.reach.needs
+    with pytest.raises(CouldNotLook, match=r"The oracle .* reach took longer"):
+        audit(strict, SUMS, Settings(seconds=0.5, oracle=f"{Path(__file__)}:never"))
+
+
+def test_what_is_found_before_the_time_is_up_is_kept() -> None:
+    began = time.monotonic()
+    report = audit(anywhere, SUMS, Settings(seconds=3))
+    assert time.monotonic() - began < 10  # of about 4000 calls, which take 40 seconds
+    assert (report.outcome, report.exit_code()) == (FOOLED, 1)
+    assert any("attacks were left out for time" in note for note in report.notes), report.notes
+
+
+def slowly(completion: str, answer: str) -> float:
+    time.sleep(0.05)
+    return float(completion.strip() == answer)
+
+
+def test_no_verdict_before_every_technique_had_its_turn() -> None:
+    report = audit(slowly, SUMS[:3], Settings(seconds=3))
+    assert (report.outcome, report.exit_code()) == (COULD_NOT_LOOK, 3)
+    told = re.fullmatch(r"there was time for (\d+) of (\d+) techniques, and they found nothing", report.reach.why)
+    assert told
+    assert 0 < int(told[1]) < int(told[2])
+    enough = re.search(r"Raise --seconds to about (\d+) \(now 3\)", report.reach.needs)
+    assert enough
+    assert 10 <= int(enough[1]) <= 60
+    assert any("of those tried: plain 0/" in line for line in lines(report))
+    assert "there was no time for the search; raise --seconds" in report.notes
+
+
+def test_one_turn_of_every_technique_carries_a_verdict() -> None:
+    """However many variants were left out."""
+    attacks = [Attack("plain", f"t{n % 5}", str(n), str, ABOUT) for n in range(50)]
+    shooting = SimpleNamespace(untried=attacks[5:], clock=Clock(9.0), scenes=[None], began=1.0, out_of_time=True)
+    assert shortfall(attacks, [], set(), shooting, ()) is None  # type: ignore[arg-type]
+    shooting.untried = attacks[4:]
+    lack = shortfall(attacks, [], set(), shooting, ())  # type: ignore[arg-type]
+    assert lack == (
+        "there was time for 4 of 5 techniques, and they found nothing",
+        "Raise --seconds to about 20 (now 9).",
+    )
+    assert shortfall(attacks, [], set(), shooting, ("plain/t1",)) is not None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("only", [("workspace",), ("context",), ("incentive", "table"), ("data",)])
+def test_what_does_not_fit_the_target_cannot_be_resisted(only: tuple[str, ...]) -> None:
+    report = quick(strict, SUMS[:3], only=only)
+    assert (report.outcome, report.exit_code()) == (COULD_NOT_LOOK, 3)
+    assert f"nothing of {', '.join(only)} could be tried" in report.reach.why
+    both = quick(strict, SUMS[:3], only=(*only, "plain"))
+    assert both.outcome == RESISTED
+    assert f"nothing of {', '.join(only)} could be tried on this target" in both.notes
+
+
+@pytest.mark.parametrize("only", ["search", "search/found", "learner"])
+def test_what_is_given_no_steps_cannot_be_asked_for(only: str) -> None:
+    with pytest.raises(UsageError, match=f"--only {only.partition('/')[0]} asks for what"):
+        Settings(only=("plain", only), search=0, learn=0)
+
+
+def test_faults_that_there_is_no_time_for_are_said() -> None:
+    target = SimpleNamespace(truths=False)
+    scenes = [SimpleNamespace(honest=1.0, floor=0.0)] * 3
+    found = SimpleNamespace(scenes=scenes, refused=[], notes=[])
+    shooting = SimpleNamespace(clock=Clock(0.0))
+    assert faults(target, found, [], shooting) == []  # type: ignore[arg-type]
+    assert found.notes == ["faults were looked for on 0 of 3 examples for time; raise --seconds"]
 
 
 # Pay tables

@@ -86,19 +86,17 @@ def test_a_place_without_permission_is_a_wrong_call(
 
 
 def test_no_file_is_written_over_another(table: Path, tmp_path: Path) -> None:
-    grader, rows, old = (tmp_path / name for name in ("g.py", "e.jsonl", "old.json"))
+    grader, rows = (tmp_path / name for name in ("g.py", "e.jsonl"))
     grader.write_text("def reward(completion, answer):\n    return float(completion == answer)\n")
     rows.write_text('{"prompt": "1+1?", "answer": "2"}\n')
-    old.write_text("{}")
     (tmp_path / "link").symlink_to(grader)
-    before = {p: p.read_bytes() for p in (table, grader, rows, old)}
+    before = {p: p.read_bytes() for p in (table, grader, rows)}
     call = (f"{grader}:reward", "--examples", rows)
     for words, other in (
         ((f"pay:{table}", "--sarif", table), "TARGET"),
         ((*call, "--html", grader), "TARGET"),
         ((*call, "--html", tmp_path / "link"), "TARGET"),
         ((*call, "--sarif", rows), "--examples"),
-        ((*call, "--verify-fix", old, "--junit", old), "--verify-fix"),
         ((*call, "--oracle", f"{table.parent}/o.py:f", "--junit", tmp_path / "o.py"), "--oracle"),
         ((*call, "--sarif", tmp_path / "x", "--html", tmp_path / "." / "x"), "--sarif"),
     ):

@@ -247,6 +247,17 @@ def test_nor_in_a_test_suite() -> None:
     assert not passes_for_ours(str(caught.value))
 
 
+def test_where_no_command_shows_it_again_none_is_named() -> None:
+    report = replace(REPORT, command="", findings=(replace(FINDING, replies=("x",), evidence="", repro=""),))
+    assert "again:" not in "\n".join(lines(report))
+    assert "<dt>Again" not in page(report)
+    assert "Command:" not in page(report)
+    assert "again:" not in junit(report)
+    [run] = sarif(report)["runs"]
+    assert "commandLine" not in run["invocations"][0]
+    assert "repro" not in run["results"][0]["properties"]
+
+
 def test_a_report_survives_its_file(tmp_path: Path) -> None:
     path = tmp_path / "r.json"
     path.write_text(json.dumps(REPORT.to_json()))
@@ -268,6 +279,8 @@ def test_a_file_that_is_no_report_is_refused(tmp_path: Path, text: str) -> None:
         (("findings",), {"a": 1}, "findings is {'a': 1}, not a list"),
         (("findings",), None, "findings is None, not a list"),
         (("findings", 0, "replies"), "x", "findings[0].replies is 'x', not a list"),
+        (("findings", 0, "replies"), [], "findings[0].replies is empty"),
+        (("findings", 0, "floor"), "0", "findings[0].floor is '0', not a number"),
         (("findings", 0, "replies"), [3], "findings[0].replies[0] is 3, not a text"),
         (("findings", 0, "example"), "1", "findings[0].example is '1', not a whole number"),
         (("findings", 0, "example"), True, "findings[0].example is True, not a whole number"),

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from gamekeeper.audit.attacks.base import Attack, Technique
 from gamekeeper.audit.binding import arguments, bindings
 from gamekeeper.audit.carriers import COMMON, carriers
+from gamekeeper.audit.clock import Clock
 from gamekeeper.audit.entries import place_of, shown_tests
 from gamekeeper.audit.examples import as_example, read_examples
 from gamekeeper.audit.finding import Example, Paid
@@ -389,31 +390,65 @@ def test_half_a_solution_that_earns_a_half_is_fairly_paid() -> None:
 # Time
 
 
-class Clock:
-    """A target whose every call takes a second, of a clock that nothing else moves."""
+class Slow:
+    """A target whose every call takes a second, by a clock that nothing else moves."""
 
-    def __init__(self, dear_after: int = 0) -> None:
-        self.now, self.calls, self.dear_after, self.truths = 0.0, 0, dear_after, False
+    def __init__(self, dear_after: int = 0, load: float = 0.0) -> None:
+        """load: what the first call of each batch takes besides, in its own process."""
+        self.now, self.calls, self.batches, self.truths = 0.0, 0, 0, False
+        self.dear_after, self.load = dear_after, load
 
     def monotonic(self) -> float:
         return self.now
 
     def grade(self, calls: Any, *, alone: bool = False, wall_s: float | None = None) -> list[Paid]:
         self.calls += len(calls)
-        self.now += len(calls) if self.calls > self.dear_after else len(calls) / 1000
-        return [Paid(0.0) for _ in calls]
+        self.batches += 1
+        each = 1.0 if self.calls > self.dear_after else 0.001
+        costs = [each + self.load, *([each] * (len(calls) - 1))]
+        self.now += sum(costs)
+        return [Paid(0.0, seconds=cost) for cost in costs]
+
+
+def wrong_replies(count: int) -> list[Attack]:
+    return [Attack("plain", "x", str(n), lambda _, n=n: f"wrong {n}", ABOUT) for n in range(count)]  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("dear_after", [0, 600])
 def test_a_slow_grader_does_not_make_an_audit_late(monkeypatch: pytest.MonkeyPatch, dear_after: int) -> None:
     """Also one that becomes slow: then one slice, sized by what calls took before, comes too late at most."""
-    clock = Clock(dear_after)
-    monkeypatch.setattr("gamekeeper.audit.range.time", clock)
-    shooting = Range(clock, [replace(scene("42"), index=i) for i in range(3)], seconds=60)  # type: ignore[arg-type]
-    attacks = [Attack("plain", "x", str(n), lambda _, n=n: f"wrong {n}", ABOUT) for n in range(1000)]  # type: ignore[misc]
-    shots = shooting.shoot(attacks)
-    assert clock.now < (75 if dear_after == 0 else 60 + 3 * 400)
+    target = Slow(dear_after)
+    monkeypatch.setattr("gamekeeper.audit.clock.time", target)
+    scenes = [replace(scene("42"), index=i) for i in range(3)]
+    shooting = Range(target, scenes, Clock(60))  # type: ignore[arg-type]
+    shots = shooting.shoot(wrong_replies(1000))
+    assert target.now < (66 if dear_after == 0 else 60 + 3 * 400)
     assert shooting.left_out == 1000 - len({s.attack.id for s in shots}) > 900 * (dear_after == 0)
+    assert [a.id for a in shooting.untried] == [a.id for a in wrong_replies(1000)[1000 - shooting.left_out :]]
+
+
+def test_a_grader_that_loads_for_each_batch_gets_few_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the first call of a process takes says nothing of the next ones."""
+    target = Slow(dear_after=10**6, load=3.0)
+    monkeypatch.setattr("gamekeeper.audit.clock.time", target)
+    shooting = Range(target, [replace(scene("42"), index=i) for i in range(3)], Clock(60))  # type: ignore[arg-type]
+    assert len(shooting.shoot(wrong_replies(400))) == 1200
+    assert target.batches < 8
+
+
+def test_what_uses_the_answer_is_no_finding_before_its_control_was_played(monkeypatch: pytest.MonkeyPatch) -> None:
+    target = Slow()
+    monkeypatch.setattr("gamekeeper.audit.clock.time", target)
+    clock = Clock(10)
+    [there] = scenes = [replace(scene("42"), wrongs=("7",))]
+    shooting = Range(target, scenes, clock)  # type: ignore[arg-type]
+    attack = Attack("answer", "x", "y", lambda s: f"not {s.gold}", ABOUT, knows=True)
+    shot = Shot(attack, there, ("not 42",), Paid(1.0))
+    [controlled] = shooting._controlled([shot])
+    assert controlled.control == 0.0
+    shooting.memory.clear()
+    target.now = 60.0
+    assert shooting._controlled([shot]) == []
 
 
 # Minimising

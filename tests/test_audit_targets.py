@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 import audit_graders
 from audit_graders import CITIES, SUMS
 from gamekeeper.audit import FOOLED, RESISTED, Report, Settings, audit
+from gamekeeper.audit.clock import Clock
 from gamekeeper.audit.examples import as_examples
 from gamekeeper.audit.target import Limits, Spec
 from gamekeeper.audit.targets import open_target
@@ -232,7 +233,7 @@ def test_the_learner_finds_what_pays() -> None:
     try:
         found = survey(target, ROWS, Mined(), 0)
         shots = learned(
-            Range(target, found.scenes, 600), found.scenes, budget(12, learning_rate=1e-2), 0, policy=tiny_policy()
+            Range(target, found.scenes, Clock()), found.scenes, budget(12, learning_rate=1e-2), 0, policy=tiny_policy()
         )
     finally:
         target.close()

@@ -8,14 +8,16 @@ binding, rewards, examples           what goes into a call, and what comes out
 mining, patterns, carriers, entries  what the grader's source, the prompt and a good reply give away
 reach                                can the target be reached, does it tell right from wrong?
 attacks, range, search, learner      wrong replies: a battery, an optimiser, a small model in training
+clock                                when it must end, and how much is played between two looks at it
 truth, judge, minimise               is the reply wrong, what is the cause, how short can it be?
 faults, incentives, modal            right replies refused, chance, memory; does honesty pay; skewed data
 auditor, outputs, quoting            the whole of it, and how it is shown
+replay                               an old finding against the grader of now
 """
 
 from __future__ import annotations
 
-from gamekeeper.audit.auditor import Replay, audit, verify_fix
+from gamekeeper.audit.auditor import audit
 from gamekeeper.audit.finding import (
     COULD_NOT_LOOK,
     FOOLED,
@@ -28,6 +30,7 @@ from gamekeeper.audit.finding import (
     Report,
 )
 from gamekeeper.audit.guard import assert_resists
+from gamekeeper.audit.replay import Replay, verify_fix
 from gamekeeper.audit.settings import Settings
 
 __all__ = [

@@ -12,14 +12,16 @@ from typing import Any
 from gamekeeper import __version__
 from gamekeeper.audit import incentives, pay_tables, truth
 from gamekeeper.audit.attacks import Attack, battery, check_only
+from gamekeeper.audit.clock import Clock
+from gamekeeper.audit.coverage import shortfall, unlooked
 from gamekeeper.audit.examples import as_examples
 from gamekeeper.audit.faults import faults
 from gamekeeper.audit.finding import COULD_NOT_LOOK, FOOLED, RESISTED, Example, Fault, Finding, Reach, Report
 from gamekeeper.audit.isolation import too_open
-from gamekeeper.audit.judge import NOTABLE, Oracle, Shot, gain, in_order, judged
+from gamekeeper.audit.judge import NOTABLE, Oracle, Shot, in_order, judged
 from gamekeeper.audit.minimise import minimal
 from gamekeeper.audit.mining import Mined, mine
-from gamekeeper.audit.modal import modal
+from gamekeeper.audit.modal import LEAST_EXAMPLES, modal
 from gamekeeper.audit.oracle import open_oracle
 from gamekeeper.audit.range import Range
 from gamekeeper.audit.reach import Survey, survey
@@ -60,7 +62,7 @@ def audit(
         return Report(name, "?", COULD_NOT_LOOK, reach, version=__version__, seed=settings.seed)
     try:
         with open_oracle(settings, given) as oracle:
-            return Audit(opened, given, settings, progress, oracle).run(started)
+            return Audit(opened, given, settings, progress, oracle, can_be_typed(target, given, settings)).run(started)
     finally:
         opened.close()
 
@@ -69,6 +71,14 @@ def spec_of(given: Sequence[Example], settings: Settings) -> Spec:
     columns = sorted({c for e in given for c in e.columns})
     params = {**settings.params, "columns": columns}
     return Spec("", settings.bind, params, os.getcwd(), settings.seed, settings.most_examples)
+
+
+def can_be_typed(target: str | Callable[..., Any], given: Sequence[Example], settings: Settings) -> bool:
+    """Whether a command line makes this audit again: one called from Python may have no words for what it was given."""
+    if settings.command or not isinstance(target, str):
+        return isinstance(target, str)
+    usual = Settings()
+    return not given and replace(settings, only=usual.only, fail_on=usual.fail_on) == usual
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -84,25 +94,45 @@ class Audit:
     settings: Settings
     progress: Progress | None = None
     oracle: Oracle | None = None
+    typed: bool = True
 
     def run(self, started: float) -> Report:
         examples = list(self.given)[: self.settings.most_examples] or self.target.examples()
         mined = mine(self.target.source())
-        found = survey(self.target, examples, mined, self.settings.seed)
+        clock = Clock(self.settings.seconds)
+        found = survey(self.target, examples, mined, self.settings.seed, clock)
         if not found.reach.reached:
             return self._report(found, started)
         if refusal := too_open(self.target, found.scenes, self.settings):
             found.reach = replace(found.reach, reached=False, why=refusal[0], needs=refusal[1])
             return self._report(found, started)
-        shooting = Range(self.target, found.scenes, self.settings.seconds, mined.timeout)
-        shots = shooting.shoot(battery(mined, found.scenes[0], self.settings.only), self._told())
+        shooting = Range(self.target, found.scenes, clock, mined.timeout)
+        attacks = battery(mined, found.scenes[0], self.settings.only)
+        shots = shooting.shoot(attacks, self._told())
         found.scenes = shooting.scenes
         findings = judged(shots, self.oracle)
         shots += self._searched(shooting, found, mined, shots, findings)
         findings = self._extended(judged(shots, self.oracle), shots, found, mined, shooting)
         findings = [self._finished(f, shots, found, shooting) for f in findings]
+        looked = self._looked(found, shooting)
         other = faults(self.target, found, shots, shooting) if self._wants("fault") else []
+        if not findings and (lack := shortfall(attacks, shots, looked, shooting, self.settings.only)):
+            found.reach = replace(found.reach, reached=False, why=lack[0], needs=lack[1])
+        elif missed := unlooked(shots, looked, self.settings.only):
+            found.notes.append(f"nothing of {', '.join(missed)} could be tried on this target")
         return self._report(found, started, findings, other, shots, shooting)
+
+    def _looked(self, found: Survey, shooting: Range) -> set[str]:
+        """What is looked at besides the battery and the search, which have shots to show."""
+        answers = max(len(self._answers()), sum(bool(s.gold) for s in found.scenes))
+        kinds = {
+            "data": answers >= LEAST_EXAMPLES,
+            "context": self.target.truths,
+            "incentive": incentives.table_of(getattr(self.target, "game", None)) is not None,
+            "learner": self.settings.learn > 0,
+            "fault": not shooting.clock.past(),
+        }
+        return {name for name, there in kinds.items() if there}
 
     def _wants(self, family: str) -> bool:
         return not self.settings.only or any(o.partition("/")[0] == family for o in self.settings.only)
@@ -113,7 +143,10 @@ class Audit:
         """Search where the battery left something to find; the learner where it is asked for."""
         extra: list[Shot] = []
         done = any(f.gain >= 0.9 and f.share >= 0.5 and not _knows(f, shots) for f in findings)
-        if self._wants("search") and not done and self.settings.search:
+        wanted = self._wants("search") and not done and self.settings.search
+        if wanted and shooting.out_of_time:
+            found.notes.append("there was no time for the search; raise --seconds")
+        elif wanted:
             partly = sorted((s for s in shots if s.gain > 0 and _usable(s)), key=lambda s: (-s.gain, len(s.turns[-1])))
             seeds = list(dict.fromkeys(s.turns[-1] for s in partly))
             extra += search(shooting, found.scenes, mined, seeds, self.settings.seed, self.settings.search)
@@ -161,7 +194,9 @@ class Audit:
         return replace(finding, repro=self.command(finding.cause))
 
     def command(self, only: str = "") -> str:
-        """The command line of this audit, for one finding if `only` names it."""
+        """The command line of this audit, for one finding if `only` names it; "" if there is none."""
+        if not self.typed:
+            return ""
         parts = ["gamekeeper", "audit", self.target.name, *self.settings.command]
         return shlex.join([*parts, *(["--only", only] if only else [])])
 
@@ -183,6 +218,9 @@ class Audit:
             notes.append(
                 f"{shooting.left_out} attacks were left out for time; raise --seconds (now {self.settings.seconds:g})"
             )
+        if found.unpaid:
+            notes.append(f"{found.unpaid} examples were left out for time, before any attack")
+        notes += found.notes
         if found.blind:
             notes.append("the target was reached, but pays right and wrong replies alike")
         if found.reach.reached and not mine(self.target.source()).known and self.target.kind != "game":
@@ -229,46 +267,3 @@ def families(shots: Sequence[Shot]) -> dict[str, dict[str, int]]:
         if shot.gain >= NOTABLE:
             row["paid"].add(shot.attack.id)
     return {name: {k: len(v) for k, v in row.items()} for name, row in rows.items()}
-
-
-# Replays
-
-
-@dataclass(frozen=True, slots=True)
-class Replay:
-    """An old finding against the target of now. closed: what it gains now is no longer notable."""
-
-    finding: Finding
-    reward: float | None
-    gain: float
-    closed: bool
-    error: str = ""
-
-
-def verify_fix(
-    target: str | Callable[..., Any], old: Report, examples: Examples = (), settings: Settings | None = None
-) -> tuple[Reach, list[Replay]]:
-    """Replay the findings of an old report. The reach comes first again: a grader that pays nothing is no repair."""
-    settings = settings or Settings()
-    given = as_examples(examples)
-    with_target = open_target(target, spec_of(given, settings), limits_of(settings))
-    try:
-        rows = list(given)[: settings.most_examples] or with_target.examples()
-        found = survey(with_target, rows, mine(with_target.source()), settings.seed)
-        if not found.reach.reached:
-            return found.reach, []
-        scenes = {s.index: s for s in found.scenes}
-        return found.reach, [_replayed(with_target, f, scenes) for f in old.findings]
-    finally:
-        with_target.close()
-
-
-def _replayed(target: Target, finding: Finding, scenes: Mapping[int, Any]) -> Replay:
-    scene = scenes.get(finding.example)
-    if scene is None or finding.family in ("incentive", "data"):
-        return Replay(finding, None, 0.0, False, "it cannot be replayed as a reply; run the audit again")
-    [paid] = target.grade([(scene.index, finding.replies)], alone=True)
-    if paid.reward is None:
-        return Replay(finding, None, 0.0, True, paid.error or paid.end)
-    now = gain(scene, paid.reward)
-    return Replay(finding, paid.reward, round(now, 4), now < NOTABLE)

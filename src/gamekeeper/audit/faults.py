@@ -16,19 +16,30 @@ from gamekeeper.audit.scene import Scene
 from gamekeeper.audit.target import Call, Target
 from gamekeeper.errors import CouldNotLook
 
-_CHECKED = 6
+_CHECKED, _CALLS = 6, 12
 _ENDS = ("SystemExit", "KeyboardInterrupt", "GeneratorExit")
 
 
 def faults(target: Target, found: Survey, shots: Sequence[Shot], shooting: Range) -> list[Fault]:
-    """Every fault that shows, the gravest first in each kind."""
+    """Every fault that shows, the gravest first in each kind; looked for on as many examples as there is time for."""
     out = [*_raised(shots), *_refused(found)]
-    scenes = [s for s in found.scenes if s.honest > nothing(s)][:_CHECKED]
-    if scenes and not target.truths:
+    wanted = [s for s in found.scenes if s.honest > nothing(s)][:_CHECKED]
+    scenes = wanted[: _affordable(shooting)] if not target.truths else []
+    if len(scenes) < len(wanted) and not target.truths:
+        found.notes.append(
+            f"faults were looked for on {len(scenes)} of {len(wanted)} examples for time; raise --seconds"
+        )
+    if scenes:
         out += _strict(shooting, scenes)
         out += _pays_nothing(shooting, scenes)
         out += _unstable(target, shooting, scenes)
     return out
+
+
+def _affordable(shooting: Range) -> int:
+    """How many examples there is time for: each takes as many calls."""
+    left, each = shooting.clock.left(), shooting.clock.each
+    return 0 if left <= 0 else _CHECKED if not each else int(left / (_CALLS * each))
 
 
 def _raised(shots: Sequence[Shot]) -> Iterator[Fault]:
@@ -131,6 +142,8 @@ def _unstable(target: Target, shooting: Range, scenes: Sequence[Scene]) -> Itera
             "the pay of a reply depends on the batch that it is graded in",
             "Grade each reply by itself.",
         )
+    if shooting.clock.past():
+        return
     try:
         other = target.again()
     except CouldNotLook:

@@ -6,6 +6,8 @@ that makes the reward unfit to train on: a right reply refused, an exception, ch
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -53,6 +55,13 @@ class Example:
         )
 
     @property
+    def key(self) -> str:
+        """What the example is known by in another order or another file: a hash of its row."""
+        row = [self.prompt, self.answer, dict(self.columns), [dict(m) for m in self.messages]]
+        plain = json.loads(json.dumps(row, default=str))  # keys as texts, which can be sorted
+        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
     def chat(self) -> list[dict[str, str]]:
         """The prompt as chat messages."""
         return [dict(m) for m in self.messages] or [{"role": "user", "content": self.prompt}]
@@ -76,7 +85,11 @@ class Paid:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A wrong reply that was paid. `gain` is its pay as a share of the honest reply's, above what nothing earns."""
+    """A wrong reply that was paid. `gain` is its pay as a share of the honest reply's, above what nothing earns.
+
+    bonus: the reply is right and padded, and `gain` is what it is paid above the honest one.
+    example_key: the `Example.key` of the example, by which it is found again.
+    """
 
     id: str
     family: str
@@ -94,6 +107,8 @@ class Finding:
     catalogue: tuple[str, ...] = ()
     evidence: str = ""
     repro: str = ""
+    bonus: bool = False
+    example_key: str = ""
 
     @property
     def reply(self) -> str:

@@ -126,6 +126,7 @@ def conditional(shots: Sequence[Shot], scenes: Sequence[Scene]) -> Finding | Non
         (),
         ("OV01", "OV04", "OV07"),
         shot.paid.evidence,
+        example_key=shot.scene.example.key,
     )
 
 

@@ -236,6 +236,8 @@ def _finding(by_attack: dict[str, list[Shot]], applicable: dict[str, int]) -> Fi
         variants=tuple(sorted(n for n in by_attack if n != name)),
         catalogue=attack.about.catalogue,
         evidence=best.paid.evidence,
+        bonus=attack.bonus,
+        example_key=best.scene.example.key,
     )
 
 

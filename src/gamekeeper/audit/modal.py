@@ -10,7 +10,7 @@ from gamekeeper.audit.finding import Finding
 from gamekeeper.audit.judge import nothing
 from gamekeeper.audit.scene import Scene
 
-_LEAST_EXAMPLES = 8
+LEAST_EXAMPLES = 8
 _LEAST_SHARE = 0.5
 
 
@@ -21,7 +21,7 @@ def modal(scenes: Sequence[Scene], more: Sequence[str] = ()) -> Finding | None:
     """
     answers = [s.gold for s in scenes if s.gold]
     answers = list(more) if len(more) > len(answers) else answers
-    if len(answers) < _LEAST_EXAMPLES or len(set(answers)) < 2:
+    if len(answers) < LEAST_EXAMPLES or len(set(answers)) < 2:
         return None
     answer, count = Counter(answers).most_common(1)[0]
     low = wilson_low(count, len(answers))

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from gamekeeper.audit.clock import Clock
 from gamekeeper.audit.finding import Example, Turns
 from gamekeeper.audit.judge import Oracle
 from gamekeeper.audit.mining import Mined
@@ -28,7 +29,8 @@ def open_oracle(settings: Settings, examples: Sequence[Example]) -> Iterator[Ora
     spec = Spec("", settings.bind, {"columns": columns}, os.getcwd(), settings.seed, settings.most_examples)
     target = open_target(settings.oracle, spec, Limits(settings.wall_s, settings.memory_mb))
     try:
-        found = survey(target, list(examples)[: settings.most_examples], Mined(), settings.seed)
+        clock = Clock(settings.seconds)
+        found = survey(target, list(examples)[: settings.most_examples], Mined(), settings.seed, clock)
         if not found.reach.reached or found.blind:
             raise CouldNotLook(
                 f"The oracle {settings.oracle!r} does not tell right from wrong: {one_line(found.reach.why)}. "

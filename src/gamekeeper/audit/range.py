@@ -7,53 +7,76 @@ with another value in its place. Cost is linear in attacks and in examples.
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from gamekeeper.audit.attacks.base import Attack
+from gamekeeper.audit.clock import ATTACKS, Clock
 from gamekeeper.audit.finding import Paid, Turns, turns_of
 from gamekeeper.audit.judge import NOTABLE, Shot, gain
 from gamekeeper.audit.scene import Scene
 from gamekeeper.audit.target import Call, Target
 
 SCREENED = 3
-_SLOW_WALL = 2.0
-# As many attacks at a time as take a few seconds: between them it is asked how late it is.
-_MOST_AT_ONCE, _AT_ONCE_S, _FIRST, _GROWTH = 400, 4.0, 4, 8
+_SLOW_WALL, _FAULTS = 2.0, 100
 Progress = Callable[[int, int], None]
+T = TypeVar("T")
 
 
 class Range:
     """Pays replies for one target and remembers what it paid, so that no reply is graded twice."""
 
-    def __init__(self, target: Target, scenes: Sequence[Scene], seconds: float, patience: float = 0.0) -> None:
+    def __init__(self, target: Target, scenes: Sequence[Scene], clock: Clock, patience: float = 0.0) -> None:
         """patience: how long the grader itself waits for a reply that hangs, which it may then pay."""
-        self.target, self.scenes = target, list(scenes)
-        self.until = time.monotonic() + seconds
+        self.target, self.scenes, self.clock = target, list(scenes), clock
         self.memory: dict[tuple[int, Turns], Paid] = {}
-        self.left_out = 0
+        self.untried: list[Attack] = []
+        self.unconfirmed = 0
+        self.began = clock.spent
         self.slow_wall = max(_SLOW_WALL, patience + 2.0)
 
     @property
     def out_of_time(self) -> bool:
-        return time.monotonic() > self.until
+        """What the faults need is kept for them, of a game, which shows none, nothing."""
+        faults = 0.0 if self.target.truths else min((1 - ATTACKS) * self.clock.seconds, _FAULTS * self.clock.each)
+        return self.clock.left() < faults
+
+    @property
+    def left_out(self) -> int:
+        """How many attacks were not played, or not on as many examples as they should have been."""
+        return len(self.untried) + self.unconfirmed
+
+    def parts(self, items: Sequence[T], calls: int) -> Iterator[Sequence[T]]:
+        """The items in slices that take a few seconds, until there are no more or the time is over.
+
+        calls: how many of them an item makes.
+        """
+        start = 0
+        while start < len(items) and not self.out_of_time:
+            part = items[start : start + max(1, self.clock.calls(ATTACKS) // calls)]
+            yield part
+            start += len(part)
 
     def pay(self, calls: Sequence[Call], alone: bool = False, wall_s: float | None = None) -> list[Paid]:
         """What each call earns, from memory where it is known."""
         fresh = [c for c in dict.fromkeys(calls) if c not in self.memory]
-        if fresh:
+        if fresh and wall_s is not None:
             self.memory.update(zip(fresh, self.target.grade(fresh, alone=alone, wall_s=wall_s), strict=True))
+        elif fresh:
+            self.memory.update(zip(fresh, self.clock.grade(self.target, fresh, alone=alone), strict=True))
         return [self.memory[c] for c in calls]
 
     def shoot(self, attacks: Sequence[Attack], progress: Progress | None = None) -> list[Shot]:
         """Screen all attacks, then confirm what gained."""
-        screened = self._lowered(self._screen(attacks, _spread(self.scenes, SCREENED), progress))
+        first, self.untried = self._screen(attacks, _spread(self.scenes, SCREENED), progress)
+        screened = self._lowered(first)
         suspects = {s.attack.id for s in screened if s.gain >= NOTABLE}
         chosen = [a for a in attacks if a.id in suspects and not a.slow]
         seen = {s.scene.index for s in screened}
         rest = [s for s in self.scenes if s.index not in seen]
-        confirmed = self._screen(self._some(chosen), rest, None) if rest else []
+        confirmed, late = self._screen(self._some(chosen), rest, None) if rest else ([], [])
+        self.unconfirmed = len(late)
         return self._controlled([*screened, *confirmed])
 
     def _lowered(self, shots: Sequence[Shot]) -> list[Shot]:
@@ -82,54 +105,51 @@ class Range:
                 kept.append(attack)
         return kept
 
-    def _screen(self, attacks: Sequence[Attack], scenes: Sequence[Scene], progress: Progress | None) -> list[Shot]:
+    def _screen(
+        self, attacks: Sequence[Attack], scenes: Sequence[Scene], progress: Progress | None
+    ) -> tuple[list[Shot], list[Attack]]:
+        """The shots, and the attacks that there was no time for."""
         shots: list[Shot] = []
-        each, start = self._seconds_a_call() * len(scenes), 0
-        while start < len(attacks):
-            if self.out_of_time:
-                self.left_out += len(attacks) - start
-                break
-            part = attacks[start : start + _at_once(each)]
-            began = time.monotonic()
-            for alone, slow in ((False, False), (True, False), (True, True)):
-                kind = [a for a in part if (a.alone, a.slow) == (alone, slow)]
-                shots += self._shots(kind, scenes[:1] if slow else scenes, alone, self.slow_wall if slow else None)
-            # What was cheap may not stay so: a process of its own for each reply can cost a hundred times as much.
-            each = max(each / _GROWTH, (time.monotonic() - began) / len(part))
-            start += len(part)
+        late: list[Attack] = []
+        done = 0
+        for part in self.parts(attacks, len(scenes)):
+            for alone in (False, True):
+                shots += self._shots([a for a in part if a.alone == alone and not a.slow], scenes, alone)
+            for attack in part:
+                if attack.slow and self.out_of_time:
+                    late.append(attack)
+                elif attack.slow:
+                    shots += self._shots([attack], scenes[:1], True, self.slow_wall)
+            done += len(part)
             if progress is not None:
-                progress(start, len(attacks))
-        return shots
+                progress(done, len(attacks))
+        return shots, [*late, *attacks[done:]]
 
-    def _seconds_a_call(self) -> float:
-        times = [p.seconds for p in self.memory.values() if not p.end]
-        return sum(times) / len(times) if times else 0.0
-
-    def _shots(self, attacks: Sequence[Attack], scenes: Sequence[Scene], alone: bool, wall: float | None) -> list[Shot]:
+    def _shots(
+        self, attacks: Sequence[Attack], scenes: Sequence[Scene], alone: bool, wall: float | None = None
+    ) -> list[Shot]:
         aimed = [(a, s, t) for a in attacks for s in scenes if (t := made(a, s)) is not None]
         paid = self.pay([(s.index, t) for _, s, t in aimed], alone, wall)
-        return [Shot(a, s, t, p) for (a, s, t), p in zip(aimed, paid, strict=True)]
+        shots = [Shot(a, s, t, p) for (a, s, t), p in zip(aimed, paid, strict=True)]
+        self.pay([call for shot in shots if (call := _control(shot)) is not None])  # while there is time
+        return shots
 
     def _controlled(self, shots: Sequence[Shot]) -> list[Shot]:
-        """Attacks that use the answer, once more with another value in its place."""
+        """Attacks that use the answer, with what the same earned with another value in its place.
+
+        Where there was no time for that, the attack proves nothing, and its shot is left out.
+        """
+        calls = [_control(shot) for shot in shots]
+        for part in self.parts([c for c in calls if c is not None and c not in self.memory], 1):
+            self.pay(part)
         out = []
-        wanted = [s for s in shots if s.attack.knows and s.gain >= NOTABLE]
-        fakes = [(s, _control(s)) for s in wanted]
-        calls = [(s.scene.index, t) for s, t in fakes if t is not None]
-        paid = dict(zip(calls, self.pay(calls, alone=False), strict=True))
-        known = {id(s): t for s, t in fakes}
-        for shot in shots:
-            turns = known.get(id(shot))
-            control = paid.get((shot.scene.index, turns)) if turns is not None else None
+        for shot, call in zip(shots, calls, strict=True):
+            control = self.memory.get(call) if call is not None else None
             if control is not None and control.reward is not None:
-                shot = replace(shot, control=gain(shot.scene, control.reward))
-            out.append(shot)
+                out.append(replace(shot, control=gain(shot.scene, control.reward)))
+            elif call is None or control is not None:
+                out.append(shot)
         return out
-
-
-def _at_once(each: float) -> int:
-    """How many attacks to play before the next look at the clock; each: seconds that one takes."""
-    return max(1, min(_MOST_AT_ONCE, int(_AT_ONCE_S / each))) if each else _FIRST
 
 
 def made(attack: Attack, scene: Scene) -> Turns | None:
@@ -141,11 +161,14 @@ def made(attack: Attack, scene: Scene) -> Turns | None:
     return (*scene.good[: len(scene.good) - 1], *turns) if len(turns) == 1 and len(scene.good) > 1 else turns
 
 
-def _control(shot: Shot) -> Turns | None:
+def _control(shot: Shot) -> Call | None:
+    """The call that must earn less, if the attack gained by the right answer and one can be made."""
+    if not shot.attack.knows or shot.gain < NOTABLE:
+        return None
     value = shot.scene.wrongs[-1]
     other = shot.scene.pretending(_shaped(shot.scene, value))
     turns = made(shot.attack, other)
-    return turns if turns != shot.turns else None
+    return (shot.scene.index, turns) if turns is not None and turns != shot.turns else None
 
 
 def _shaped(scene: Scene, value: str) -> str:

@@ -6,22 +6,26 @@ of `binding`. Without it the outcome is *could not look*, with what to supply; s
 
 One case stands apart: where a right reply earns full marks, a wrong one in its shape as much, and nothing earns
 nothing, the grader was reached and looks at something else than the answer.
+
+The likeliest shapes come first. A quick grader is tried with all, and the one that tells best is kept; with a slow one,
+the first that tells is settled on, and fewer examples are paid, so that there is time left for attacks.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 
 from gamekeeper.audit.carriers import PLAIN, Carrier, carriers
+from gamekeeper.audit.clock import EXAMPLES, SHAPES, Clock
 from gamekeeper.audit.finding import Example, Paid, Reach, Turns
 from gamekeeper.audit.mining import Mined
 from gamekeeper.audit.scene import NONSENSE, Scene, gold_of, slot_of, unlike, wrong_values
 from gamekeeper.audit.target import Call, Target
 
-_PROBED = 3
+_PROBED, _CALLS = 3, 5
 _FULL, _HALF = 0.99, 0.5
 _HUNG, _PATIENCE = "timeout", 3
 _NEEDS = (
@@ -31,11 +35,18 @@ _NEEDS = (
 _NEEDS_TIME = (
     "Give a call more time by --timeout; a grader that starts processes or loads a model needs it for its first."
 )
+_NEEDS_SECONDS = (
+    "Raise --seconds. Known-good replies (the column `good` of --examples) and --bind leave fewer shapes and ways of "
+    "calling to try."
+)
 
 
 @dataclass
 class Survey:
-    """What reaching found out: scenes with honest and floor pay, and what the report says of it."""
+    """What reaching found out: scenes with honest and floor pay, and what the report says of it.
+
+    unpaid: how many examples there was no time for. notes: what was left out later, for the report.
+    """
 
     reach: Reach
     scenes: list[Scene] = field(default_factory=list)
@@ -43,6 +54,30 @@ class Survey:
     refused: list[int] = field(default_factory=list)
     binding: int = 0
     errors: list[str] = field(default_factory=list)
+    unpaid: int = 0
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class _Probes:
+    """What is tried on which examples, and until when."""
+
+    target: Target
+    examples: Sequence[Example]
+    answers: Sequence[str]
+    mined: Mined
+    clock: Clock
+    probed: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.probed = _distinct(self.examples, self.answers)
+
+    def graded(self, calls: Sequence[Call]) -> list[Paid]:
+        """What the calls are paid, as far as the time reaches."""
+        paid: list[Paid] = []
+        while len(paid) < len(calls) and not self.clock.past():
+            paid += self.clock.grade(self.target, calls[len(paid) : len(paid) + self.clock.calls()])
+        return paid
 
 
 @dataclass
@@ -81,24 +116,38 @@ class _Trial:
         return min(self.honest) >= full and paid * 2 > len(self.wrong) and max(self.null) < min(self.honest) - 0.4
 
 
-def survey(target: Target, examples: Sequence[Example], mined: Mined, seed: int) -> Survey:
+def survey(target: Target, examples: Sequence[Example], mined: Mined, seed: int, clock: Clock | None = None) -> Survey:
     """Find how to reach the target. Never raises for what the target does."""
     if not examples:
         return Survey(Reach(False, "there are no examples to grade", needs=_no_examples()))
     answers = [gold_of(e) for e in examples]
     if not any(answers) and not any(e.good for e in examples):
         return Survey(Reach(False, "no example has an answer or a known-good reply", needs=_NEEDS))
-    probed = _distinct(examples, answers)
+    probes = _Probes(target, examples, answers, mined, clock or Clock())
     best: _Trial | None = None
     errors: list[str] = []
     for number in range(min(len(target.bindings), 24)):
         target.use(examples, number)
-        for trial in _trials(target, examples, answers, probed, mined, number):
+        for trial in _trials(probes, number):
             errors += [trial.error] if trial.error else []
             best = _better(best, trial)
-        if (best is not None and best.tells) or errors.count(_HUNG) >= _PATIENCE:
+            if best.tells and probes.clock.past(SHAPES):
+                break
+        if (best is not None and best.tells) or errors.count(_HUNG) >= _PATIENCE or probes.clock.past():
             break
-    return _surveyed(target, examples, answers, mined, seed, best, errors)
+    if probes.clock.past():
+        return _too_slow(probes, errors)
+    return _surveyed(probes, seed, best, errors)
+
+
+def _too_slow(probes: _Probes, errors: list[str]) -> Survey:
+    """There was no time to find out. A grader that hangs is told of its own limit."""
+    if errors[:1] == [_HUNG]:
+        return Survey(Reach(False, _why_not(None, errors), needs=_NEEDS_TIME), errors=errors)
+    clock, calls = probes.clock, getattr(probes.target, "calls", 0)
+    cost = f": {calls} calls, about {clock.each:.2g} s each" if clock.each else ""
+    why = f"reach took longer than the {clock.seconds:g} s that the audit has{cost}"
+    return Survey(Reach(False, why, needs=_NEEDS_SECONDS), errors=errors)
 
 
 def _no_examples() -> str:
@@ -126,35 +175,48 @@ def _better(best: _Trial | None, trial: _Trial) -> _Trial:
     return trial if trial.blind and not best.blind else best
 
 
-def _trials(
-    target: Target, examples: Sequence[Example], answers: Sequence[str], probed: Sequence[int], mined: Mined, way: int
-) -> list[_Trial]:
-    """Every shape under one way of calling, graded in one batch."""
-    shapes: list[Carrier | None] = []
-    calls: list[Call] = [(i, (text,)) for i in probed for text in ("", NONSENSE[0])]
+def _trials(probes: _Probes, way: int) -> Iterator[_Trial]:
+    """The shapes under one way of calling, as far as the time reaches: a few in one batch, the likeliest first."""
+    nulls: list[Call] = [(i, (text,)) for i in probes.probed for text in ("", NONSENSE[0])]
+    shapes, pairs = _shaped(probes)
+    # A right reply first: one that hangs the grader on purpose would say nothing of others.
+    if any(p.end == _HUNG for p in probes.graded(pairs[:1])):
+        yield _Trial(way, None, [], [], [], _HUNG)
+        return
+    first = probes.graded([*nulls, *pairs[:2]])
+    if len(first) < len(nulls) + 2:
+        return
+    if all(p.error or p.end for p in first):
+        yield _Trial(way, None, [], [], [], first[0].error or first[0].end)
+        return
+    null, paid = [_number(p) for p in first[: len(nulls) : 2]], first[len(nulls) :]
+    each, done = 2 * len(probes.probed), 0
+    while done < len(shapes):
+        until = done + (max(1, probes.clock.calls(SHAPES) // each) if done else 1)
+        paid += probes.graded(pairs[len(paid) : until * each])
+        for shape in shapes[done:until]:
+            part = [_number(p) for p in paid[done * each : (done + 1) * each]]
+            if len(part) < each:
+                return
+            yield _Trial(way, shape, part[::2], part[1::2], null)
+            done += 1
+
+
+def _shaped(probes: _Probes) -> tuple[list[Carrier | None], list[Call]]:
+    """The shapes to try, and for each of them a right and a wrong reply to every example that is probed."""
+    examples, answers, probed = probes.examples, probes.answers, probes.probed
+    calls: list[Call] = []
     if any(examples[i].good for i in probed):
-        shapes = [None, None]
         for i, wrong in [*((i, None) for i in probed), *_exchanged(examples, probed)]:
             good, near = _pair(examples, answers, i, None)
             calls += [(i, good), (i, wrong or near)]
-    elif any(answers[i] for i in probed):
-        shapes += carriers(mined, examples[probed[0]].prompt)
-        for shape in shapes:
-            calls += [(i, turns) for i in probed for turns in _pair(examples, answers, i, shape)]
-    # A right reply first: one that hangs the grader on purpose would say nothing of others.
-    if target.grade(calls[2 * len(probed) :][:1])[0].end == _HUNG:
-        return [_Trial(way, None, [], [], [], _HUNG)]
-    first = target.grade(calls[: 2 * len(probed) + 2])
-    if all(p.error or p.end for p in first):
-        return [_Trial(way, None, [], [], [], first[0].error or first[0].end)]
-    paid = [*first, *target.grade(calls[2 * len(probed) + 2 :])]
-    null = [_number(p) for p in paid[: 2 * len(probed) : 2]]
-    rest = paid[2 * len(probed) :]
-    trials = []
-    for n, shape in enumerate(shapes):
-        part = rest[n * 2 * len(probed) : (n + 1) * 2 * len(probed)]
-        trials.append(_Trial(way, shape, [_number(p) for p in part[::2]], [_number(p) for p in part[1::2]], null))
-    return trials
+        return [None, None], calls
+    shapes: list[Carrier | None] = []
+    if any(answers[i] for i in probed):
+        shapes += carriers(probes.mined, examples[probed[0]].prompt)
+    for shape in shapes:
+        calls += [(i, turns) for i in probed for turns in _pair(examples, answers, i, shape)]
+    return shapes, calls
 
 
 def _exchanged(examples: Sequence[Example], probed: Sequence[int]) -> list[tuple[int, Turns | None]]:
@@ -197,36 +259,35 @@ def _spoken(example: Example, answer: str, shape: Carrier) -> str:
     return str(example.answer) if shape is PLAIN and isinstance(example.answer, str) else answer
 
 
-def _surveyed(
-    target: Target,
-    examples: Sequence[Example],
-    answers: Sequence[str],
-    mined: Mined,
-    seed: int,
-    best: _Trial | None,
-    errors: list[str],
-) -> Survey:
+def _surveyed(probes: _Probes, seed: int, best: _Trial | None, errors: list[str]) -> Survey:
+    target, answers = probes.target, probes.answers
     # A target that knows the truth need not pay it: whether it does is the question. It must only not be constant.
     varies = best is not None and target.truths and len({*best.honest, *best.wrong, *best.null}) > 1
     if best is None or not (best.tells or best.blind or varies):
         needs = _NEEDS_TIME if errors[:1] == [_HUNG] else _NEEDS
         return Survey(Reach(False, _why_not(best, errors), needs=needs), errors=errors)
-    target.use(examples, best.binding)
+    target.use(probes.examples, best.binding)
     found = Survey(Reach(False, ""), blind=not best.tells and not target.truths, binding=best.binding)
-    for index, example in enumerate(examples):
+    for index, example in enumerate(probes.examples):
         if answers[index] or example.good:
-            found.scenes.append(_scene(example, index, answers, best.carrier, mined, seed))
+            found.scenes.append(_scene(example, index, answers, best.carrier, probes.mined, seed))
     found.scenes = [replace(s, rival=_rival(s, found.scenes)) for s in found.scenes]
-    _pay(target, found, seed)
+    _pay(target, found, probes.clock)
+    if not found.scenes and found.unpaid:
+        return _too_slow(probes, errors)
     if not found.scenes:
         return Survey(Reach(False, "known-good replies were paid on the probes and on no example", needs=_NEEDS))
+    found.reach = _reached(target, found, best)
+    return found
+
+
+def _reached(target: Target, found: Survey, best: _Trial) -> Reach:
     honest, wrong = fmean(s.honest for s in found.scenes), fmean(s.floor for s in found.scenes)
     name = best.carrier.name if best.carrier else "as supplied"
     why = "right replies are paid more than wrong ones" if best.tells else "right and wrong replies are paid alike"
     if not best.tells and target.truths:
         why = "the target knows the truth, and does not pay it"
-    found.reach = Reach(True, why, target.bindings[best.binding], name, honest, wrong)
-    return found
+    return Reach(True, why, target.bindings[best.binding], name, honest, wrong)
 
 
 def _why_not(best: _Trial | None, errors: Sequence[str]) -> str:
@@ -266,10 +327,20 @@ def _wrap(good: Turns, gold: str, shape: Carrier | None, supplied: bool):  # typ
     return slot_of(good[-1], gold) or PLAIN.wrap
 
 
-def _pay(target: Target, found: Survey, seed: int) -> None:
-    """Honest pay and floor of every scene; scenes whose honest reply is not paid are set aside."""
+def _pay(target: Target, found: Survey, clock: Clock) -> None:
+    """Honest pay and floor of every scene, or of a few if that takes long; those with unpaid honesty are set aside."""
+    scenes, found.scenes = found.scenes, []
+    done = 0
+    while done < len(scenes) and not clock.past(1 if len(found.scenes) < _PROBED else EXAMPLES):
+        part = scenes[done : done + max(1, clock.calls(EXAMPLES) // _CALLS)]
+        _pay_some(target, found, part, clock)
+        done += len(part)
+    found.unpaid = len(scenes) - done
+
+
+def _pay_some(target: Target, found: Survey, scenes: Sequence[Scene], clock: Clock) -> None:
     calls: list[Call] = []
-    for s in found.scenes:
+    for s in scenes:
         calls += [
             (s.index, s.good),
             (s.index, (*s.good[:-1], "")),
@@ -277,18 +348,16 @@ def _pay(target: Target, found: Survey, seed: int) -> None:
             (s.index, (*s.good[:-1], s.wrap(s.wrong))),
         ]
         calls += _known_bad(s)
-    paid = iter(target.grade(calls))
-    kept = []
-    for s in found.scenes:
+    paid = iter(clock.grade(target, calls))
+    for s in scenes:
         own = [next(paid) for _ in range(4 + len(_known_bad(s)))]
         low = [p.reward for p in own[1:] if p.reward is not None and not (p.truth or 0) >= 0.5]
         honest, floor = own[0].reward, min(low, default=0.0)
         # Our own games may pay honesty less than dishonesty: there the scene is kept, it is the flaw.
         if honest is None or (honest <= floor + 1e-9 and not target.truths):
             found.refused.append(s.index)
-            continue
-        kept.append(_with_pay(s, honest, floor))
-    found.scenes = kept
+        else:
+            found.scenes.append(replace(s, honest=honest, floor=floor))
 
 
 def _known_bad(scene: Scene) -> list[Call]:
@@ -301,7 +370,3 @@ def _rival(scene: Scene, scenes: Sequence[Scene]) -> Turns:
     """The good reply of the next example in the circle whose good reply is surely another."""
     later = [*scenes[scene.index + 1 :], *scenes[: scene.index]]
     return next((s.good for s in later if s.good and unlike(s.good[-1], scene.good[-1])), ())
-
-
-def _with_pay(scene: Scene, honest: float, floor: float) -> Scene:
-    return replace(scene, honest=honest, floor=floor)

@@ -46,7 +46,7 @@ class Candidate:
 def search(
     shooting: Range, scenes: Sequence[Scene], mined: Mined, seeds: Sequence[str], seed: int, budget: int
 ) -> list[Shot]:
-    """Shots of the best reply found, on all scenes; none if nothing gained."""
+    """Shots of the best reply found, on all scenes if there is time; none if nothing could be tried."""
     chosen = _different(scenes)
     if len({s.gold or s.good for s in chosen}) < 2 or budget < 1:
         return []
@@ -64,7 +64,8 @@ def search(
         population += [Candidate(p, w) for p, w in _worths(shooting, chosen, fresh)]
         spent += len(fresh)
     best = max(population, key=lambda c: (c.worth, -sum(map(len, c.pieces))), default=None)
-    return _shots(shooting, scenes, best, "search") if best is not None else []
+    confirmed = chosen if shooting.out_of_time else scenes
+    return _shots(shooting, confirmed, best, "search") if best is not None else []
 
 
 def _different(scenes: Sequence[Scene]) -> list[Scene]:
@@ -105,15 +106,16 @@ def text_of(pieces: Pieces, scene: Scene) -> str:
 
 
 def _worths(shooting: Range, scenes: Sequence[Scene], candidates: Sequence[Pieces]) -> list[tuple[Pieces, float]]:
+    """The mean gain of each candidate that there is time for."""
     out = []
-    calls = [(s.index, _turns(s, c)) for c in candidates for s in scenes]
-    paid = iter(shooting.pay(calls))
-    for candidate in candidates:
-        gains = []
-        for scene in scenes:
-            shot = Shot(_attack("search"), scene, _turns(scene, candidate), next(paid))
-            gains.append(shot.gain if _counts(shot) else 0.0)
-        out.append((candidate, fmean(gains)))
+    for part in shooting.parts(candidates, len(scenes)):
+        paid = iter(shooting.pay([(s.index, _turns(s, c)) for c in part for s in scenes]))
+        for candidate in part:
+            gains = []
+            for scene in scenes:
+                shot = Shot(_attack("search"), scene, _turns(scene, candidate), next(paid))
+                gains.append(shot.gain if _counts(shot) else 0.0)
+            out.append((candidate, fmean(gains)))
     return out
 
 

@@ -19,7 +19,11 @@ class Settings:
     most_examples: int = 16
     """Examples that a suspicion is confirmed on; it is raised on the first few."""
     seconds: float = 60.0
-    """About how long the battery may take; what was left out is said."""
+    """How long reach, attacks and faults may take together; what was left out is said.
+
+    Loading the target and the learner's steps come on top, and the calls that are under way at the end: about four
+    seconds of them, or two calls if those take longer, each of `wall_s` at most.
+    """
     search: int = 400
     """Replies that the search may try; 0 is off."""
     learn: int = 0
@@ -50,3 +54,8 @@ class Settings:
         for name in ("seconds", "wall_s"):
             if not getattr(self, name) > 0:
                 raise UsageError(f"{name} must be above 0, got {getattr(self, name)}.")
+        for family, name in (("search", "search"), ("learner", "learn")):
+            if not getattr(self, name) and any(o.partition("/")[0] == family for o in self.only):
+                raise UsageError(
+                    f"--only {family} asks for what --{name} 0 leaves out. Give it steps, e.g. --{name} 200."
+                )

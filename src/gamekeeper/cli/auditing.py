@@ -68,7 +68,9 @@ class Looking:
     ] = None
     seed: options.Seed = 0
     most_examples: Annotated[int, typer.Option(metavar="N", help="Examples to confirm a suspicion on.")] = 16
-    seconds: Annotated[float, typer.Option(metavar="S", help="About how long the attacks may take.")] = 60.0
+    seconds: Annotated[
+        float, typer.Option(metavar="S", help="For all but loading and --learn; may be exceeded by 4 s or two calls.")
+    ] = 60.0
     search: Annotated[int, typer.Option(metavar="N", help="Calls that the search may make; 0 is off.")] = 400
     learn: Annotated[int, typer.Option(metavar="N", help="Steps of a learning adversary; needs [train].")] = 0
     timeout: Annotated[float, typer.Option(metavar="S", help="Seconds that one call may take.")] = 5.0
@@ -158,12 +160,11 @@ def audit(
     """
     from gamekeeper.audit.examples import read_examples
 
+    _check_outputs(telling)
     settings = looking.settings(telling.fail_on, ctx.obj["typed"])
-    check_places(telling.places(), _inputs(target, looking, telling))
+    check_places(telling.places(), _inputs(target, looking))
     rows = read_examples(looking.examples) if looking.examples is not None else []
     if telling.verify_fix is not None:
-        if telling.places():
-            console.say(f"--verify-fix writes no files; left out: {', '.join(telling.places())}")
         with console.terminable():
             _verify(target, telling.verify_fix, rows, settings, telling.as_json)
         return
@@ -178,6 +179,17 @@ def audit(
             code = code or _NOT_WRITTEN
     if code:
         raise typer.Exit(code)
+
+
+def _check_outputs(telling: Telling) -> None:
+    """A replay makes no report, so that a file of one that is asked for would never come."""
+    named = {"--sarif": telling.sarif, "--junit": telling.junit, "--html": telling.html}
+    asked = [name for name, path in named.items() if path is not None]
+    if telling.verify_fix is not None and asked:
+        raise UsageError(
+            f"--verify-fix replays findings and writes no {' and no '.join(asked)}. "
+            "Leave it out, or use --json, which prints the replays."
+        )
 
 
 def _pairs(given: Sequence[str] | None, option: str) -> dict[str, str]:
@@ -231,7 +243,7 @@ def _run(target: str, rows: Sequence[Any], settings: Settings) -> Report:
         return look(target, rows, settings, meter)
 
 
-def _inputs(target: str, looking: Looking, telling: Telling) -> dict[str, Path]:
+def _inputs(target: str, looking: Looking) -> dict[str, Path]:
     """The files that are read, by what names them."""
     from gamekeeper.audit.targets.places import file_of
 
@@ -239,7 +251,6 @@ def _inputs(target: str, looking: Looking, telling: Telling) -> dict[str, Path]:
         "TARGET": file_of(target, os.getcwd()),
         "--oracle": file_of(looking.oracle, os.getcwd()),
         "--examples": looking.examples,
-        "--verify-fix": telling.verify_fix,
     }
     return {name: path for name, path in given.items() if path is not None}
 
@@ -305,10 +316,13 @@ def _verify(target: str, path: Path, rows: Sequence[Any], settings: Settings, as
         ]
         console.print_json({"reached": True, "replays": rows_out})
     for r in replays if not as_json else ():
-        state = "closed" if r.closed else "cannot replay" if r.error else "STILL PAID"
-        now = f"now {_paid(r.reward)} {r.error}".rstrip()
-        console.out(one_line(f"{state:13} {r.finding.id}: was paid {r.finding.reward:g}, {now}"))
-    console.say(f"{len(still)} of {len(replays)} findings at or above {settings.fail_on} are still paid")
+        state = "closed" if r.closed else "cannot tell" if r.error else "STILL PAID"
+        now = r.error or f"now {_paid(r.reward)}"
+        console.out(one_line(f"{state:13} {r.finding.id}: was paid {r.finding.reward:g}; {now}"))
+    console.say(
+        f"{len(still)} of {len(replays)} findings at or above {settings.fail_on} are still paid"
+        + (f"; of {len(unsure)} nothing can be said" if unsure else "")
+    )
     if still:
         raise typer.Exit(1)
     if unsure:

@@ -49,9 +49,8 @@ def page(report: Report) -> str:
     parts.append("<h2>What was looked at</h2>" + _families(report))
     if report.outcome != COULD_NOT_LOOK:
         parts.append("".join(f"<p>{_e(line.strip())}</p>" for line in summary(report)))
-    parts.append(
-        f"<p>Command: <code>{_e(report.command)}</code>. gamekeeper {_e(report.version)}, seed {_e(report.seed)}.</p>"
-    )
+    command = f"Command: <code>{_e(report.command)}</code>. " if report.command else ""
+    parts.append(f"<p>{command}gamekeeper {_e(report.version)}, seed {_e(report.seed)}.</p>")
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"

@@ -50,6 +50,8 @@ def _record(cls: type[T], row: Any, where: str) -> T:
             raise _Odd(f"it has no {place!r}")
     if "severity" in given:
         _check_severity(given["severity"], where)
+    if cls is Finding and not given["replies"]:
+        raise _Odd(f"{where}.replies is empty, so that there is nothing to replay")
     return cls(**given)
 
 

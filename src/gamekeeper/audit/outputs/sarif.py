@@ -83,7 +83,7 @@ def _result(report: Report, found: Finding | Fault, rule: int, place: dict[str, 
             "honestReward": found.honest_reward,
             "gain": found.gain,
             "share": found.share,
-            "repro": found.repro,
+            **({"repro": found.repro} if found.repro else {}),
         }
     return {
         "ruleId": _rule_id(found),
@@ -130,4 +130,5 @@ def _invocation(report: Report) -> dict[str, Any]:
             }
         ]
     )
-    return {"executionSuccessful": looked, "commandLine": report.command, "toolExecutionNotifications": notes}
+    command = {"commandLine": report.command} if report.command else {}
+    return {"executionSuccessful": looked, **command, "toolExecutionNotifications": notes}

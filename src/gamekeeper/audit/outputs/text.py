@@ -48,6 +48,8 @@ def lines(report: Report) -> Iterator[str]:
     if report.outcome == COULD_NOT_LOOK:
         yield f"  why: {report.reach.why}"
         yield f"  what to supply: {report.reach.needs}"
+        if report.families:  # it was reached, and too little could be tried
+            yield from summary(report)
         return
     for finding in report.findings:
         yield from finding_lines(finding)
