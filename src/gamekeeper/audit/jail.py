@@ -1,15 +1,17 @@
 """Best-effort isolation of the audit's child process, by kernel namespaces where the system allows them.
 
 Inside: no network but loopback, no other process to be seen or killed, the whole file system read-only except a
-scratch folder that stands in for /tmp. What could not be had is missing from the list of layers, which the report
-prints. A stop-gap in Python replaces a missing network namespace; it does not bind programs that the target starts.
+scratch folder that stands in for /tmp, and no right to undo any of it. What could not be had is missing from the list
+of layers, which the report prints. A stop-gap in Python replaces a missing network namespace; it does not bind programs
+that the target starts.
 
-Standard library only, Linux only; elsewhere the list is empty and limits of time and memory are all there is.
+There are two steps, as a new process space begins with the next child only: `enter` before that fork, `lock` after it.
+The system calls are the sandbox's. Linux only; elsewhere the list is empty and limits of time and memory are all there
+is.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
 import resource
 import signal
@@ -21,19 +23,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-_NEWNS, _NEWUSER, _NEWPID, _NEWNET, _NEWIPC = 0x20000, 0x10000000, 0x20000000, 0x40000000, 0x08000000
-_BIND, _REC, _PRIVATE = 4096, 16384, 1 << 18
-_MOUNT_SETATTR, _AT_FDCWD, _RECURSIVE, _RDONLY = 442, -100, 0x8000, 1
-_libc = ctypes.CDLL(None, use_errno=True) if sys.platform.startswith("linux") else None
+from gamekeeper.sandbox import kernel
+
+_QUIET = kernel.NO_SUID | kernel.NO_DEV | kernel.NO_EXEC
 
 
 def enter(scratch: str, keep: Iterable[str], network: bool) -> list[str]:
-    """Isolate this process; returns the layers that hold. The caller must fork afterwards to be in the new pid space.
+    """Isolate this process; returns the layers that hold once the next child has called `lock`.
 
     keep: paths that must stay visible even if they lie under /tmp.
     """
     layers = []
-    flags = _NEWNS | _NEWPID | _NEWIPC | (0 if network else _NEWNET)
+    flags = kernel.NEW_MOUNT | kernel.NEW_PID | kernel.NEW_IPC | (0 if network else kernel.NEW_NET)
     if _unshare(flags):
         layers += ["processes", *([] if network else ["network"])]
         if not network:
@@ -47,15 +48,55 @@ def enter(scratch: str, keep: Iterable[str], network: bool) -> list[str]:
     return layers
 
 
-def _unshare(flags: int) -> bool:
-    if _libc is None:
-        return False
-    uid, gid = os.geteuid(), os.getegid()
-    if uid == 0 and _libc.unshare(flags) == 0:
-        return True
-    if _libc.unshare(flags | _NEWUSER) != 0:
-        return False
+def lock(layers: list[str]) -> list[str]:
+    """In the first process of the new process space: a /proc that shows this space alone, and no right to undo that.
+
+    Returns the layers that hold. Without both, others' files are open by way of their processes, or by a new mount.
+    """
+    if "processes" not in layers:
+        return layers
     try:
+        if "files" not in layers:
+            raise OSError("a new /proc would be seen outside")
+        _own_proc()
+        _drop_rights()
+    except OSError:
+        return [name for name in layers if name not in ("processes", "files")]
+    return layers
+
+
+def _own_proc() -> None:
+    """Containers that mask parts of theirs refuse this. The machine's settings in it are root's, right or no right."""
+    kernel.mount("proc", "/proc", "proc", _QUIET | (kernel.READ_ONLY if os.geteuid() == 0 else 0))
+
+
+def _drop_rights() -> None:
+    """Root keeps the right to read, as its grader may lie where others must not look; to write it keeps none."""
+    if not kernel.no_new_privileges():
+        raise OSError("no_new_privileges")
+    if os.geteuid() == 0:
+        with suppress(OSError):
+            kernel.drop_capabilities(keep_reading=True)
+            return
+    kernel.drop_capabilities()
+
+
+def _unshare(flags: int) -> bool:
+    """Root needs no user namespace. Who does may be let into one and refused a name in it: a child tries that first."""
+    if os.geteuid() == 0:
+        with suppress(OSError):
+            kernel.unshare(flags)
+            return True
+    trial = os.fork()
+    if trial == 0:
+        os._exit(0 if _own_user(flags) else 1)
+    return os.waitpid(trial, 0)[1] == 0 and _own_user(flags)
+
+
+def _own_user(flags: int) -> bool:
+    uid, gid = os.geteuid(), os.getegid()
+    try:
+        kernel.unshare(flags | kernel.NEW_USER)
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
         Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
@@ -64,24 +105,9 @@ def _unshare(flags: int) -> bool:
     return True
 
 
-def _mount(source: str, target: str, flags: int, kind: str | None = None) -> None:
-    if _libc is None:
-        raise OSError("mount")
-    made = _libc.mount(source.encode(), target.encode(), kind.encode() if kind else None, ctypes.c_ulong(flags), None)
-    if made != 0:
-        raise OSError(ctypes.get_errno(), f"mount {target}")
-
-
-def _read_only(path: str, on: bool) -> None:
-    attributes = struct.pack("4Q", _RDONLY if on else 0, 0 if on else _RDONLY, 0, 0)
-    flags = _RECURSIVE if on else 0
-    if _libc is None or _libc.syscall(_MOUNT_SETATTR, _AT_FDCWD, path.encode(), flags, attributes, len(attributes)):
-        raise OSError(ctypes.get_errno(), f"mount_setattr {path}")
-
-
 def _files(scratch: str, keep: Iterable[str]) -> None:
     """Read-only everywhere, with the scratch folder over /tmp."""
-    _mount("none", "/", _REC | _PRIVATE)
+    kernel.mount(None, "/", None, kernel.RECURSIVE | kernel.PRIVATE)
     for path in sorted({os.path.realpath(p) for p in keep}, key=len):
         inside = os.path.relpath(path, "/tmp")
         place = os.path.join(scratch, inside)
@@ -92,13 +118,12 @@ def _files(scratch: str, keep: Iterable[str]) -> None:
         else:
             os.makedirs(os.path.dirname(place), exist_ok=True)
             Path(place).touch()
-        _mount(path, place, _BIND | _REC)
-    _mount(scratch, "/tmp", _BIND | _REC)
-    _read_only("/", True)
-    _read_only("/tmp", False)
-    for kind, place in (("tmpfs", "/dev/shm"), ("proc", "/proc")):
-        with suppress(OSError):
-            _mount(kind, place, 0, kind)
+        kernel.mount(path, place, None, kernel.BIND | kernel.RECURSIVE)
+    kernel.mount(scratch, "/tmp", None, kernel.BIND | kernel.RECURSIVE)
+    kernel.restrict_mount("/", kernel.READ_ONLY)
+    kernel.allow_mount("/tmp", kernel.READ_ONLY)
+    with suppress(OSError):
+        kernel.mount("tmpfs", "/dev/shm", "tmpfs", _QUIET)
 
 
 def _raise_loopback() -> None:
@@ -125,9 +150,3 @@ def limit(memory_mb: int) -> None:
             resource.setrlimit(what, (most if hard < 0 else min(most, hard), hard))
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def die_with_parent(number: int = signal.SIGKILL) -> None:
-    """Have the kernel send this signal when the parent ends (Linux only)."""
-    if _libc is not None:
-        _libc.prctl(1, ctypes.c_ulong(number), 0, 0, 0)

@@ -26,6 +26,7 @@ from gamekeeper.audit import jail, wire
 from gamekeeper.audit.finding import Example
 from gamekeeper.audit.rewards import as_reward
 from gamekeeper.audit.target import Grader, Spec
+from gamekeeper.sandbox import kernel
 
 START_S = 120.0
 
@@ -44,7 +45,7 @@ def serve(reading: int, writing: int, scratch: str, job: dict[str, Any], grader:
         os.close(reading)
         os.close(writing)
         _keep_house(auditor, jailed, scratch)
-    jail.die_with_parent()
+    kernel.die_with_parent()
     layers = jail.enter(scratch, job["keep"], job["network"])
     pid = os.fork()
     if pid:
@@ -53,7 +54,8 @@ def serve(reading: int, writing: int, scratch: str, job: dict[str, Any], grader:
         with suppress(ChildProcessError):
             os.waitpid(pid, 0)
         os._exit(0)
-    jail.die_with_parent()
+    kernel.die_with_parent()
+    layers = jail.lock(layers)
     _settle("/tmp" if "files" in layers else scratch)
     jail.limit(job["memory_mb"])
     server = Server(reading, writing, grader)
@@ -66,7 +68,7 @@ def serve(reading: int, writing: int, scratch: str, job: dict[str, Any], grader:
 def _keep_house(auditor: int, jailed: int, scratch: str) -> NoReturn:
     """Wait outside of the jail; when the auditor was killed, nobody else ends the jail and clears its folder."""
     signal.signal(signal.SIGTERM, lambda *_: os.kill(jailed, signal.SIGKILL))
-    jail.die_with_parent(signal.SIGTERM)
+    kernel.die_with_parent(signal.SIGTERM)
     if os.getppid() != auditor:
         os.kill(jailed, signal.SIGKILL)
     with suppress(ChildProcessError):

@@ -1,0 +1,67 @@
+"""What an audited function can reach of the caller's machine, and what the audit leaves of what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gamekeeper.audit.examples import as_examples
+from gamekeeper.audit.target import Limits, Spec
+from gamekeeper.audit.targets import open_target
+
+Says = Callable[..., str]
+
+
+@pytest.fixture
+def says(tmp_path: Path) -> Iterator[Says]:
+    """What a function body tells of its surroundings, as a reward function in a file (or at hand, as a callable)."""
+    opened: list[Any] = []
+
+    def look(body: str | Callable[..., Any], needs: str = "", top: str = "", **limits: Any) -> str:
+        (tmp_path / "probe.py").write_text(f"{top}\ndef reward(completion):\n" + _indented(body))
+        what = body if callable(body) else "probe.py:reward"
+        target = open_target(what, Spec("", folder=str(tmp_path)), Limits(**limits))
+        opened.append(target)
+        if needs and needs not in target.layers:
+            pytest.skip(f"no namespaces can be made here, so that {needs!r} does not hold: not tested")
+        target.use(as_examples([{"prompt": "p", "answer": "a"}]))
+        return str(target.grade([(0, ("reply",))])[0].error)
+
+    yield look
+    for target in opened:
+        target.close()
+
+
+def _indented(body: Any) -> str:
+    return "".join(f"    {line}\n" for line in str(body).strip().splitlines())
+
+
+# What is closed
+
+
+def test_no_process_but_its_own_is_in_sight(says: Says) -> None:
+    found = says("import os\nraise RuntimeError(sum(p.isdigit() for p in os.listdir('/proc')))", needs="processes")
+    assert found == "RuntimeError: 2"
+
+
+UNDO = """
+import ctypes, os, struct
+libc, clear = ctypes.CDLL(None, use_errno=True), struct.pack("4Q", 0, 1, 0, 0)
+libc.syscall(442, -100, b"/", 0x8000, clear, len(clear))
+rights = [line.split()[1] for line in open("/proc/self/status") if line.startswith("CapEff")]
+try:
+    open(os.path.join(FOLDER, "written"), "w").close()
+    raise RuntimeError(f"written {rights}")
+except OSError as error:
+    raise RuntimeError(f"{error.strerror} {rights}")
+"""
+
+
+def test_what_is_read_only_stays_so(says: Says, tmp_path: Path) -> None:
+    found = says(UNDO, needs="files", top=f"FOLDER = {str(tmp_path)!r}")
+    assert "Read-only file system" in found
+    assert int(found.partition("['")[2].partition("']")[0], 16) & ~4 == 0  # root may still read
+    assert not (tmp_path / "written").exists()
