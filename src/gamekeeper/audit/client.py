@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -19,7 +20,7 @@ from typing import Any
 from gamekeeper.audit import wire
 from gamekeeper.audit.finding import Example, Paid
 from gamekeeper.audit.target import Call, Grader, Limits, Spec
-from gamekeeper.audit.worker import START_S, as_json, serve
+from gamekeeper.audit.worker import START_S, SWEEP_S, as_json, serve
 from gamekeeper.errors import CouldNotLook, UsageError
 from gamekeeper.types import to_plain
 
@@ -87,6 +88,7 @@ class ChildTarget:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
+        self._pid = self._process.pid
 
     def _fork(self, reading: int, writing: int, job: dict[str, Any]) -> None:
         with warnings.catch_warnings():
@@ -175,14 +177,10 @@ class ChildTarget:
         for fd in (self._to, self._of):
             with suppress(OSError):
                 os.close(fd)
+        if self._pid:
+            _stop(self._pid)
         if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-        elif self._pid:
-            with suppress(ProcessLookupError):
-                os.kill(self._pid, signal.SIGKILL)
-            with suppress(ChildProcessError):
-                os.waitpid(self._pid, 0)
+            self._process.wait()  # it has ended; this tells the object so
         self._process, self._pid = None, 0
         shutil.rmtree(self._scratch, ignore_errors=True)
 
@@ -191,6 +189,21 @@ class ChildTarget:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _stop(pid: int) -> None:
+    """Ask the child to end all that the target started; end the child alone if it does not."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+        until = time.monotonic() + 2 * SWEEP_S
+        while time.monotonic() < until:
+            try:
+                if os.waitpid(pid, os.WNOHANG)[0]:
+                    return
+            except ChildProcessError:
+                return
+            time.sleep(0.002)
 
 
 def _paid(result: Sequence[Any]) -> Paid:

@@ -29,6 +29,7 @@ from gamekeeper.audit.target import Grader, Spec
 from gamekeeper.sandbox import kernel
 
 START_S = 120.0
+SWEEP_S = 5.0
 
 
 def main() -> None:
@@ -40,6 +41,7 @@ def main() -> None:
 
 def serve(reading: int, writing: int, scratch: str, job: dict[str, Any], grader: Grader | None) -> None:
     """Isolate, load and answer, until the other end closes its pipe."""
+    kernel.adopt_orphans()
     auditor, jailed = os.getppid(), os.fork()
     if jailed:
         os.close(reading)
@@ -71,8 +73,9 @@ def _keep_house(auditor: int, jailed: int, scratch: str) -> NoReturn:
     kernel.die_with_parent(signal.SIGTERM)
     if os.getppid() != auditor:
         os.kill(jailed, signal.SIGKILL)
-    with suppress(ChildProcessError):
-        os.waitpid(jailed, 0)
+    os.waitpid(jailed, 0)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    Orphans().end()
     for _ in range(20):
         if os.getppid() == auditor or not os.path.exists(scratch):
             break
@@ -90,6 +93,29 @@ def _settle(home: str) -> None:
         os.dup2(quiet, fd)
 
 
+class Orphans:
+    """What a call started and left behind, for the process that has to end it: such processes become its children.
+
+    Where there is a process space they end with it, but too late for a grader that starts one in each call.
+    """
+
+    def __init__(self) -> None:
+        kernel.adopt_orphans()
+        self._file = kernel.own_file(f"task/{os.getpid()}/children")
+        self.spared: frozenset[int] = frozenset()
+
+    def spare(self) -> None:
+        """Those of now are not orphans: loading the target started them."""
+        self.spared = frozenset(kernel.children(self._file))
+
+    def end(self) -> None:
+        """Kill them, then those whom they leave, and so on."""
+        until = time.monotonic() + SWEEP_S
+        while (found := set(kernel.children(self._file)) - self.spared) and time.monotonic() < until:
+            for pid in found:
+                _end(pid)
+
+
 class Server:
     """The loop over requests, and the forks that serve them."""
 
@@ -97,6 +123,7 @@ class Server:
         self.reading, self.writing, self.grader = reading, writing, grader
         self.items: list[Example] = []
         self.binding = 0
+        self.orphans = Orphans()
 
     def start(self, job: dict[str, Any], layers: list[str]) -> None:
         """Load the adapter and say what it is; an error of the target's own import is passed on."""
@@ -116,6 +143,7 @@ class Server:
             }
         except BaseException as error:  # noqa: BLE001 - the target's import may raise anything, SystemExit included
             said |= {"error": f"{type(error).__name__}: {error}"[:2000], "usage": getattr(error, "exit_code", None)}
+        self.orphans.spare()
         wire.send(self.writing, said)
 
     def loop(self) -> None:
@@ -157,10 +185,12 @@ class Server:
         finally:
             os.close(ours)
             _end(pid)
+            self.orphans.end()
             shutil.rmtree(folder, ignore_errors=True)
         return results
 
     def _child(self, fd: int, folder: str, work: Sequence[Any], together: bool) -> None:
+        kernel.die_with_parent()
         os.setsid()
         os.chdir(folder)
         os.environ["TMPDIR"] = folder
