@@ -239,9 +239,13 @@ def _awaited(value: Any) -> Any:
 def _checked(result: Any, together: bool) -> Any:
     """The result, if it has the form of one: it was written beside untrusted code."""
     for row in result if together and isinstance(result, list) else [result]:
-        if not (isinstance(row, list) and len(row) == 4 and isinstance(row[0], int | float | None)):
+        if not (isinstance(row, list) and len(row) == 4 and _is_reward(row[0])):
             raise wire.Silent("died")
     return result
+
+
+def _is_reward(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isfinite(value))
 
 
 def _end(pid: int) -> None:
