@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -65,3 +66,17 @@ def test_what_is_read_only_stays_so(says: Says, tmp_path: Path) -> None:
     assert "Read-only file system" in found
     assert int(found.partition("['")[2].partition("']")[0], 16) & ~4 == 0  # root may still read
     assert not (tmp_path / "written").exists()
+
+
+# What the caller sees of it
+
+
+def talks(completion: str) -> float:
+    print("x" * 100_000, flush=True)
+    print("x" * 100_000, file=sys.stderr, flush=True)
+    raise RuntimeError("said")
+
+
+def test_what_a_function_at_hand_prints_is_not_the_callers(says: Says, capfd: pytest.CaptureFixture[str]) -> None:
+    assert says(talks) == "RuntimeError: said"
+    assert capfd.readouterr() == ("", "")

@@ -91,6 +91,8 @@ def _settle(home: str) -> None:
     quiet = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(quiet, fd)
+    # In a fork of the caller these may be anything, such as what pytest captures with.
+    sys.stdin, sys.stdout, sys.stderr = (open(os.devnull, mode, encoding="utf-8") for mode in "rww")  # noqa: SIM115
 
 
 class Orphans:
