@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -80,3 +81,17 @@ def talks(completion: str) -> float:
 def test_what_a_function_at_hand_prints_is_not_the_callers(says: Says, capfd: pytest.CaptureFixture[str]) -> None:
     assert says(talks) == "RuntimeError: said"
     assert capfd.readouterr() == ("", "")
+
+
+def forks(completion: str) -> float:
+    os.fork()
+    return float(completion)
+
+
+def test_a_function_that_returns_twice_is_heard_once() -> None:
+    target = open_target(forks)
+    try:
+        target.use(as_examples([{"prompt": "p", "answer": "a"}]))
+        assert [p.reward for p in target.grade([(0, (str(n),)) for n in range(6)])] == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+    finally:
+        target.close()
