@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -95,3 +96,17 @@ def test_a_function_that_returns_twice_is_heard_once() -> None:
         assert [p.reward for p in target.grade([(0, (str(n),)) for n in range(6)])] == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
     finally:
         target.close()
+
+
+# Limits that are hardly any
+
+
+@pytest.mark.parametrize("limits", [{"wall_s": 4e6}, {"wall_s": math.inf}, {"memory_mb": 10**15}])
+def test_a_limit_may_be_beyond_what_the_system_counts(limits: dict[str, Any], says: Says) -> None:
+    assert says("raise RuntimeError('called')", **limits) == "RuntimeError: called"
+
+
+def test_many_columns_and_long_paths_reach_the_child(tmp_path: Path) -> None:
+    (tmp_path / "probe.py").write_text("def reward(completion):\n    return 1.0\n")
+    columns = [f"column {n} of a very wide table" for n in range(8000)]
+    open_target("probe.py:reward", Spec("", params={"columns": columns}, folder=str(tmp_path))).close()

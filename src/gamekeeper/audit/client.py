@@ -73,13 +73,12 @@ class ChildTarget:
         return [*found, sys.prefix, sys.base_prefix, *(p for p in sys.path if p), str(Path(__file__).parents[2])]
 
     def _start(self, reading: int, writing: int) -> None:
-        job = self._job()
         if not isinstance(self.adapter, str):
-            self._fork(reading, writing, job)
+            self._fork(reading, writing)
             return
         path, start = [*filter(None, sys.path), self.spec.folder], [sys.executable, "-B", "-c", _START]
         self._process = subprocess.Popen(
-            [*start, json.dumps(path), str(reading), str(writing), self._scratch, json.dumps(job)],
+            [*start, json.dumps(path), str(reading), str(writing), self._scratch],
             env=self._environment(),
             pass_fds=(reading, writing),
             cwd="/",
@@ -90,7 +89,8 @@ class ChildTarget:
         )
         self._pid = self._process.pid
 
-    def _fork(self, reading: int, writing: int, job: dict[str, Any]) -> None:
+    def _fork(self, reading: int, writing: int) -> None:
+        job = self._job()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # threads of the caller are not used after the fork
             self._pid = os.fork()
@@ -115,8 +115,10 @@ class ChildTarget:
 
     def _greet(self) -> None:
         try:
+            if self._process is not None:
+                wire.send(self._to, self._job())
             said = wire.receive(self._of, START_S)
-        except wire.Silent as end:
+        except (wire.Silent, BrokenPipeError) as end:
             what = "did not load within" if str(end) == "timeout" else "ended its process while loading, within"
             raise CouldNotLook(
                 f"The target {self.name!r} {what} {START_S:g} s. Import it by hand to see why."

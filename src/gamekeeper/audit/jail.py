@@ -25,6 +25,7 @@ from typing import Any
 
 from gamekeeper.sandbox import kernel
 
+_MOST_BYTES = (1 << 63) - 1
 _QUIET = kernel.NO_SUID | kernel.NO_DEV | kernel.NO_EXEC
 
 
@@ -144,7 +145,7 @@ def _forbid_connecting() -> None:
 
 def limit(memory_mb: int) -> None:
     """Memory and file size of this process and what it starts."""
-    for what, most in ((resource.RLIMIT_AS, memory_mb << 20), (resource.RLIMIT_FSIZE, 256 << 20)):
+    for what, most in ((resource.RLIMIT_AS, min(memory_mb << 20, _MOST_BYTES)), (resource.RLIMIT_FSIZE, 256 << 20)):
         with suppress(OSError, ValueError):
             _, hard = resource.getrlimit(what)
             resource.setrlimit(what, (most if hard < 0 else min(most, hard), hard))

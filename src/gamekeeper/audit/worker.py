@@ -33,10 +33,9 @@ SWEEP_S = 5.0
 
 
 def main() -> None:
-    """Entry of the fresh interpreter: the two descriptors and the job are on the command line."""
+    """Entry of the fresh interpreter: the two descriptors are on the command line, the job is the first message."""
     reading, writing, scratch = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-    job = json.loads(sys.argv[4])
-    serve(reading, writing, scratch, job, None)
+    serve(reading, writing, scratch, wire.receive(reading), None)
 
 
 def serve(reading: int, writing: int, scratch: str, job: dict[str, Any], grader: Grader | None) -> None:
