@@ -14,6 +14,7 @@ import pytest
 from gamekeeper.audit.examples import as_examples
 from gamekeeper.audit.target import Limits, Spec
 from gamekeeper.audit.targets import open_target
+from gamekeeper.errors import UsageError
 
 Says = Callable[..., str]
 
@@ -110,3 +111,30 @@ def test_many_columns_and_long_paths_reach_the_child(tmp_path: Path) -> None:
     (tmp_path / "probe.py").write_text("def reward(completion):\n    return 1.0\n")
     columns = [f"column {n} of a very wide table" for n in range(8000)]
     open_target("probe.py:reward", Spec("", params={"columns": columns}, folder=str(tmp_path))).close()
+
+
+# Variables
+
+
+def test_a_variable_that_is_named_is_the_callers(says: Says, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/my/home")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    body = "import os\nraise RuntimeError(os.environ['HOME'], os.environ['HF_HUB_OFFLINE'])"
+    assert says(body, environment=("HOME", "HF_HUB_OFFLINE")) == "RuntimeError: ('/my/home', '0')"
+    assert "/my/home" not in says(body)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("A=1", "takes a name. Write: A=1 gamekeeper ... --env A$"),
+        ("NO_SUCH_VARIABLE", "no such variable is set"),
+        ("PYTHONHASHSEED", "needs this variable for itself"),
+    ],
+)
+def test_a_variable_that_cannot_be_passed_is_said(
+    name: str, said: str, says: Says, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONHASHSEED", "1")
+    with pytest.raises(UsageError, match=said):
+        says("return 1.0", environment=(name,))

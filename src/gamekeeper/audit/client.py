@@ -25,6 +25,7 @@ from gamekeeper.errors import CouldNotLook, UsageError
 from gamekeeper.types import to_plain
 
 _KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "TZ", "SYSTEMROOT")
+_OURS = ("PYTHONHASHSEED", "TMPDIR")  # processes are told apart by the one, and write where the other says
 _START = "import sys, json; sys.path[:] = json.loads(sys.argv.pop(1)); from gamekeeper.audit.worker import main; main()"
 _BATCH = 512
 
@@ -40,6 +41,7 @@ class ChildTarget:
     def __init__(self, spec: Spec, adapter: str | Grader, limits: Limits, hash_seed: int = 0) -> None:
         self.spec, self.adapter, self.limits, self.hash_seed = spec, adapter, limits, hash_seed
         self.name, self.notes = spec.name, []  # type: tuple[str, list[str]]
+        self._named = _named(limits.environment)
         self._scratch = tempfile.mkdtemp(prefix="gamekeeper-audit-")
         self._pid, self._process = 0, None  # type: tuple[int, subprocess.Popen[bytes] | None]
         self.calls = 0
@@ -65,6 +67,7 @@ class ChildTarget:
             "keep": keep,
             "network": self.limits.network,
             "memory_mb": self.limits.memory_mb,
+            "own_home": "HOME" not in self._named,
         }
 
     def _code_folders(self) -> list[str]:
@@ -108,10 +111,10 @@ class ChildTarget:
                 os._exit(1)
 
     def _environment(self) -> dict[str, str]:
-        names = (*_KEPT, *self.limits.environment)
-        kept = {k: os.environ[k] for k in names if k in os.environ}
+        kept = {k: os.environ[k] for k in _KEPT if k in os.environ}
         fixed = {"PYTHONHASHSEED": str(self.hash_seed), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUTF8": "1"}
-        return {**kept, **fixed, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+        quiet = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+        return {**kept, **fixed, **quiet, **self._named}
 
     def _greet(self) -> None:
         try:
@@ -191,6 +194,19 @@ class ChildTarget:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _named(names: Sequence[str]) -> dict[str, str]:
+    """The variables that the user passes by name. UsageError if one cannot be passed."""
+    for name in names:
+        key, mark, _ = name.partition("=")
+        if mark:
+            raise UsageError(f"--env {name} gives a value, and it takes a name. Write: {name} gamekeeper ... --env {key}")
+        if name in _OURS:
+            raise UsageError(f"--env {name}: the audit needs this variable for itself. Leave it out.")
+        if name not in os.environ:
+            raise UsageError(f"--env {name}: no such variable is set. Write: {name}=... gamekeeper ... --env {name}")
+    return {name: os.environ[name] for name in names}
 
 
 def _stop(pid: int) -> None:

@@ -57,7 +57,7 @@ def serve(reading: int, writing: int, scratch: str, job: dict[str, Any], grader:
         os._exit(0)
     kernel.die_with_parent()
     layers = jail.lock(layers)
-    _settle("/tmp" if "files" in layers else scratch)
+    _settle("/tmp" if "files" in layers else scratch, job["own_home"])
     jail.limit(job["memory_mb"])
     server = Server(reading, writing, grader)
     with suppress(wire.Silent, BrokenPipeError):
@@ -83,9 +83,11 @@ def _keep_house(auditor: int, jailed: int, scratch: str) -> NoReturn:
     os._exit(0)
 
 
-def _settle(home: str) -> None:
+def _settle(home: str, own_home: bool) -> None:
     os.chdir(home)
-    os.environ["HOME"] = os.environ["TMPDIR"] = home
+    os.environ["TMPDIR"] = home
+    if own_home:
+        os.environ["HOME"] = home
     tempfile.tempdir = None
     quiet = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
