@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -138,3 +139,39 @@ def test_a_variable_that_cannot_be_passed_is_said(
     monkeypatch.setenv("PYTHONHASHSEED", "1")
     with pytest.raises(UsageError, match=said):
         says("return 1.0", environment=(name,))
+
+
+# Files
+
+
+def test_a_module_may_read_what_lies_beside_it_when_it_is_loaded(says: Says, tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("word")
+    body = "open('scribble', 'w').close()\nraise RuntimeError(WORDS)"
+    assert says(body, top="WORDS = open('words.txt').read()") == "RuntimeError: word"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["probe.py", "words.txt"]
+    assert "by its full path" in says("return float(len(open('words.txt').read()))")
+    assert "by its full path" not in says("return float(len(open('no such.txt').read()))")
+
+
+def test_what_lies_in_tmp_can_be_read_and_the_rest_of_tmp_written(says: Says) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder, tempfile.NamedTemporaryFile("w", dir="/tmp") as file:
+        Path(folder, "data").write_text("deep")
+        file.write("flat")
+        file.flush()
+        body = f"""
+kept = open({folder!r} + "/data").read(), open({file.name!r}).read()
+open("/tmp/made by the target", "w").close()
+open({file.name!r}, "w").close()
+raise RuntimeError(*kept)
+"""
+        assert says(body, needs="files") == "RuntimeError: ('deep', 'flat')"
+        assert Path(file.name).read_text() == "flat"
+        assert not Path("/tmp/made by the target").exists()
+
+
+def test_a_callers_folder_may_be_tmp_itself(says: Says) -> None:
+    with tempfile.NamedTemporaryFile("w", dir="/tmp", prefix="beside_", suffix=".py") as module:
+        module.write("NAME = 'beside'")
+        module.flush()
+        body = f"from {Path(module.name).stem} import NAME\nraise RuntimeError(NAME)"
+        assert says(body, top="import sys\nsys.path.append('/tmp')") == "RuntimeError: beside"

@@ -14,10 +14,9 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from gamekeeper.audit import wire
+from gamekeeper.audit import jail, wire
 from gamekeeper.audit.finding import Example, Paid
 from gamekeeper.audit.target import Call, Grader, Limits, Spec
 from gamekeeper.audit.worker import START_S, SWEEP_S, as_json, serve
@@ -42,7 +41,7 @@ class ChildTarget:
         self.spec, self.adapter, self.limits, self.hash_seed = spec, adapter, limits, hash_seed
         self.name, self.notes = spec.name, []  # type: tuple[str, list[str]]
         self._named = _named(limits.environment)
-        self._scratch = tempfile.mkdtemp(prefix="gamekeeper-audit-")
+        self._scratch = tempfile.mkdtemp(prefix=jail.SCRATCH)
         self._pid, self._process = 0, None  # type: tuple[int, subprocess.Popen[bytes] | None]
         self.calls = 0
         to_child, self._to = os.pipe()
@@ -59,21 +58,13 @@ class ChildTarget:
             raise
 
     def _job(self) -> dict[str, Any]:
-        spec = to_plain(self.spec)
-        keep = [self.spec.folder, *self._code_folders()]
         return {
-            "spec": spec,
+            "spec": to_plain(self.spec),
             "adapter": self.adapter if isinstance(self.adapter, str) else "",
-            "keep": keep,
             "network": self.limits.network,
             "memory_mb": self.limits.memory_mb,
             "own_home": "HOME" not in self._named,
         }
-
-    def _code_folders(self) -> list[str]:
-        path = Path(self.spec.folder, self.spec.name.partition(":")[0])
-        found = [str(path), str(path.parent)] if path.suffix == ".py" and path.is_file() else []
-        return [*found, sys.prefix, sys.base_prefix, *(p for p in sys.path if p), str(Path(__file__).parents[2])]
 
     def _start(self, reading: int, writing: int) -> None:
         if not isinstance(self.adapter, str):

@@ -30,6 +30,7 @@ from gamekeeper.sandbox import kernel
 
 START_S = 120.0
 SWEEP_S = 5.0
+_BY_PATH = " (calls run in an empty folder: open what lies in yours by its full path, or when the module is loaded)"
 
 
 def main() -> None:
@@ -47,7 +48,7 @@ def serve(reading: int, writing: int, scratch: str, job: dict[str, Any], grader:
         os.close(writing)
         _keep_house(auditor, jailed, scratch)
     kernel.die_with_parent()
-    layers = jail.enter(scratch, job["keep"], job["network"])
+    layers = jail.enter(scratch, job["network"])
     pid = os.fork()
     if pid:
         os.close(reading)
@@ -125,13 +126,18 @@ class Server:
     def __init__(self, reading: int, writing: int, grader: Grader | None) -> None:
         self.reading, self.writing, self.grader = reading, writing, grader
         self.items: list[Example] = []
-        self.binding = 0
+        self.binding, self.folder = 0, "/"
         self.orphans = Orphans()
 
     def start(self, job: dict[str, Any], layers: list[str]) -> None:
-        """Load the adapter and say what it is; an error of the target's own import is passed on."""
+        """Load the adapter and say what it is; an error of the target's own import is passed on.
+
+        It is loaded in the caller's folder, where it expects its files, and called elsewhere: replies may write.
+        """
         said: dict[str, Any] = {"layers": layers}
+        self.folder, home = job["spec"]["folder"], os.getcwd()
         try:
+            os.chdir(self.folder)
             if self.grader is None:
                 spec = Spec(**job["spec"])
                 self.grader = importlib.import_module(job["adapter"]).open_grader(spec)
@@ -146,6 +152,7 @@ class Server:
             }
         except BaseException as error:  # noqa: BLE001 - the target's import may raise anything, SystemExit included
             said |= {"error": f"{type(error).__name__}: {error}"[:2000], "usage": getattr(error, "exit_code", None)}
+        os.chdir(home)
         self.orphans.spare()
         wire.send(self.writing, said)
 
@@ -216,7 +223,7 @@ class Server:
             return [as_reward(value), "", "", clock() - started]
         except BaseException as error:  # noqa: BLE001 - whatever the target raises is what there is to report
             _restored(kept)
-            return [None, f"{type(error).__name__}: {error}"[:300], "", clock() - started]
+            return [None, self._told(error), "", clock() - started]
 
     def _together(self, calls: Sequence[tuple[int, tuple[str, ...]]]) -> list[list[Any]]:
         assert self.grader is not None
@@ -225,7 +232,13 @@ class Server:
             found = _awaited(self.grader.grade_together(examples, turns, self.binding))
             return [[as_reward(r), "", "", 0.0] for r in found]
         except BaseException as error:  # noqa: BLE001 - as above
-            return [[None, f"{type(error).__name__}: {error}"[:300], "", 0.0] for _ in calls]
+            return [[None, self._told(error), "", 0.0] for _ in calls]
+
+    def _told(self, error: BaseException) -> str:
+        name = getattr(error, "filename", None)
+        missed = isinstance(error, FileNotFoundError) and isinstance(name, str) and not os.path.isabs(name)
+        advice = _BY_PATH if missed and os.path.exists(os.path.join(self.folder, str(name))) else ""
+        return f"{type(error).__name__}: {error}"[:300] + advice
 
 
 # A reply that a grader runs in its own process may have replaced what the report of its reward is written with.
