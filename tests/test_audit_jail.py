@@ -175,3 +175,26 @@ def test_a_callers_folder_may_be_tmp_itself(says: Says) -> None:
         module.flush()
         body = f"from {Path(module.name).stem} import NAME\nraise RuntimeError(NAME)"
         assert says(body, top="import sys\nsys.path.append('/tmp')") == "RuntimeError: beside"
+
+
+# Modules
+
+
+@pytest.mark.parametrize("name", ["whole/part/grader.py", "whole.part.grader", "token", "json.py", "random", "helped"])
+def test_a_name_means_what_lies_in_the_callers_folder(name: str, tmp_path: Path) -> None:
+    package = tmp_path / "whole" / "part"
+    package.mkdir(parents=True)
+    for folder in (package, package.parent):
+        (folder / "__init__.py").touch()
+    (package / "beside.py").write_text("PAY = 3.0\n")
+    reward = "\ndef reward(completion):\n    return PAY\n"
+    (package / "grader.py").write_text("from . import beside\nfrom ..part.beside import PAY\n" + reward)
+    for own in ("token", "json", "random", "graphlib"):
+        (tmp_path / f"{own}.py").write_text("PAY = 3.0\n" + reward)
+    (tmp_path / "helped.py").write_text("from graphlib import PAY\n" + reward)
+    target = open_target(f"{name}:reward", Spec("", folder=str(tmp_path)))
+    try:
+        target.use(as_examples([{"prompt": "p", "answer": "a"}]))
+        assert [(p.reward, p.error) for p in target.grade([(0, ("reply",))] * 2)] == [(3.0, "")] * 2
+    finally:
+        target.close()
