@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -70,6 +71,46 @@ def test_what_is_read_only_stays_so(says: Says, tmp_path: Path) -> None:
     assert "Read-only file system" in found
     assert int(found.partition("['")[2].partition("']")[0], 16) & ~4 == 0  # root may still read
     assert not (tmp_path / "written").exists()
+
+
+CONNECT = """
+import socket
+with socket.socket(socket.AF_UNIX) as caller:
+    try:
+        caller.connect(PATH)
+        raise RuntimeError("answered")
+    except OSError as error:
+        raise RuntimeError(type(error).__name__)
+"""
+
+
+@pytest.mark.parametrize("network", [False, True])
+def test_no_socket_outside_answers_without_a_network(network: bool, says: Says, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as service:
+        service.bind(str(tmp_path / "s"))
+        service.listen()
+        found = says(CONNECT, needs="files", top=f"PATH = {str(tmp_path / 's')!r}", network=network)
+        assert found == ("RuntimeError: answered" if network else "RuntimeError: ConnectionRefusedError")
+
+
+def test_nothing_that_runs_services_is_in_sight(says: Says) -> None:
+    body = """
+import os, stat
+with os.scandir("/run") as entries:
+    raise RuntimeError([e.name for e in entries if not e.is_symlink()])
+"""
+    assert says(body, needs="files") == "RuntimeError: []"
+
+
+def test_sockets_of_its_own_work(says: Says) -> None:
+    body = """
+import asyncio, multiprocessing
+with multiprocessing.Manager() as manager:
+    shared = manager.list([1])
+    shared.append(2)
+    raise RuntimeError(asyncio.run(asyncio.sleep(0, list(shared))))
+"""
+    assert says(body) == "RuntimeError: [1, 2]"
 
 
 # What the caller sees of it

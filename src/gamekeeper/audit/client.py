@@ -61,6 +61,7 @@ class ChildTarget:
         return {
             "spec": to_plain(self.spec),
             "adapter": self.adapter if isinstance(self.adapter, str) else "",
+            "keep": [self.spec.folder, sys.prefix, sys.base_prefix, *filter(None, sys.path)],
             "network": self.limits.network,
             "memory_mb": self.limits.memory_mb,
             "own_home": "HOME" not in self._named,

@@ -16,8 +16,10 @@ import os
 import resource
 import shutil
 import socket
+import stat
 import struct
 import sys
+import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -32,9 +34,12 @@ _SMALL, _COPIED = 1 << 20, 1 << 26
 _QUIET = kernel.NO_SUID | kernel.NO_DEV | kernel.NO_EXEC
 
 
-def enter(scratch: str, network: bool) -> list[str]:
-    """Isolate this process; returns the layers that hold once the next child has called `lock`."""
-    layers = []
+def enter(scratch: str, keep: Iterable[str], network: bool) -> list[str]:
+    """Isolate this process; returns the layers that hold once the next child has called `lock`.
+
+    keep: paths that must stay in sight, wherever they lie.
+    """
+    layers, sockets = [], [] if network else _listening()
     flags = kernel.NEW_MOUNT | kernel.NEW_PID | kernel.NEW_IPC | (0 if network else kernel.NEW_NET)
     if _unshare(flags):
         layers += ["processes", *([] if network else ["network"])]
@@ -42,6 +47,9 @@ def enter(scratch: str, network: bool) -> list[str]:
             _raise_loopback()
         with suppress(OSError):
             _files(scratch)
+            if not network:
+                _close_sockets(sockets, keep)
+            _read_only()
             layers.append("files")
     elif not network:
         _forbid_connecting()
@@ -107,11 +115,14 @@ def _own_user(flags: int) -> bool:
 
 
 def _files(scratch: str) -> None:
-    """Read-only everywhere, with the scratch folder over /tmp and what lies in /tmp shown in it."""
+    """The scratch folder over /tmp, with what lies in /tmp shown in it."""
     kernel.mount(None, "/", None, kernel.RECURSIVE | kernel.PRIVATE)
     with os.scandir("/tmp") as entries:
         _show([e for e in entries if not e.name.startswith(SCRATCH)], scratch)
     kernel.mount(scratch, "/tmp", None, kernel.BIND | kernel.RECURSIVE)
+
+
+def _read_only() -> None:
     kernel.restrict_mount("/", kernel.READ_ONLY)
     kernel.allow_mount("/tmp", kernel.READ_ONLY)
     with suppress(OSError):
@@ -135,6 +146,44 @@ def _show(entries: Iterable[os.DirEntry[str]], place: str) -> None:
             elif entry.is_file():
                 Path(shown).touch()
                 kernel.mount(entry.path, shown, None, kernel.BIND)
+
+
+def _listening() -> list[str]:
+    """Unix sockets that have a path. Read before the network is left: a new one has none of them."""
+    try:
+        lines = Path("/proc/net/unix").read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        return []
+    return sorted({"/" + line.partition(" /")[2] for line in lines if " /" in line})
+
+
+def _close_sockets(known: Iterable[str], keep: Iterable[str]) -> None:
+    """A socket with a path is reached in any network: its file is covered, and /run, where services have theirs.
+
+    A filter of system calls cannot tell them from the sockets that `multiprocessing` makes.
+    """
+    for folder in {os.path.realpath(path) for path in ("/run", "/var/run") if os.path.isdir(path)}:
+        _empty(folder, [path for path in map(os.path.realpath, keep) if path.startswith(folder + "/")])
+    for path in known:
+        with suppress(OSError):  # gone, or of a folder that is closed to this user
+            if stat.S_ISSOCK(os.stat(path).st_mode):
+                kernel.mount("/dev/null", path, None, kernel.BIND)
+
+
+def _empty(folder: str, kept: list[str]) -> None:
+    """Nothing in a folder but its links, which some systems' search paths lead through, and the paths to be kept."""
+    stage = tempfile.mkdtemp(dir="/tmp")
+    kernel.mount("tmpfs", stage, "tmpfs", _QUIET, "size=1m,mode=0755")
+    with os.scandir(folder) as entries:
+        _show([entry for entry in entries if entry.is_symlink()], stage)
+    for path in kept:
+        place = stage + path.removeprefix(folder)
+        if os.path.isdir(path) and not os.path.lexists(place):
+            os.makedirs(place)
+            kernel.mount(path, place, None, kernel.BIND | kernel.RECURSIVE)
+    kernel.mount(stage, folder, None, kernel.BIND | kernel.RECURSIVE)
+    kernel.detach(stage)
+    os.rmdir(stage)
 
 
 def _raise_loopback() -> None:

@@ -48,7 +48,7 @@ def serve(reading: int, writing: int, scratch: str, job: dict[str, Any], grader:
         os.close(writing)
         _keep_house(auditor, jailed, scratch)
     kernel.die_with_parent()
-    layers = jail.enter(scratch, job["network"])
+    layers = jail.enter(scratch, job["keep"], job["network"])
     pid = os.fork()
     if pid:
         os.close(reading)
