@@ -141,6 +141,16 @@ def test_a_function_that_returns_twice_is_heard_once() -> None:
         target.close()
 
 
+def reads_its_start(completion: str) -> float:
+    raise RuntimeError(Path("/proc/self/environ").read_bytes().strip(b"\0"))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="NOT TESTED: /proc is Linux's")
+def test_a_function_at_hand_does_not_see_what_the_caller_was_started_with(says: Says) -> None:
+    assert Path("/proc/self/environ").read_bytes().strip(b"\0")
+    assert says(reads_its_start) == "RuntimeError: b''"
+
+
 # Limits that are hardly any
 
 

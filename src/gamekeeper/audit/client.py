@@ -95,6 +95,7 @@ class ChildTarget:
             kept = self._environment()
             os.environ.clear()
             os.environ.update(kept)
+            jail.forget_environment()
             sys.dont_write_bytecode = True
             try:
                 os.setsid()
