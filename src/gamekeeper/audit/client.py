@@ -194,7 +194,9 @@ def _named(names: Sequence[str]) -> dict[str, str]:
     for name in names:
         key, mark, _ = name.partition("=")
         if mark:
-            raise UsageError(f"--env {name} gives a value, and it takes a name. Write: {name} gamekeeper ... --env {key}")
+            raise UsageError(
+                f"--env {name} gives a value, and it takes a name. Write: {name} gamekeeper ... --env {key}"
+            )
         if name in _OURS:
             raise UsageError(f"--env {name}: the audit needs this variable for itself. Leave it out.")
         if name not in os.environ:
