@@ -73,6 +73,15 @@ def test_what_is_read_only_stays_so(says: Says, tmp_path: Path) -> None:
     assert not (tmp_path / "written").exists()
 
 
+def test_no_disk_can_be_written_past_its_files(says: Says) -> None:
+    body = """
+import os, stat
+with os.scandir("/dev") as entries:
+    raise RuntimeError([e.name for e in entries if stat.S_ISBLK(e.stat().st_mode) and os.access(e.path, os.W_OK)])
+"""
+    assert says(body, needs="files") == "RuntimeError: []"
+
+
 CONNECT = """
 import socket
 with socket.socket(socket.AF_UNIX) as caller:

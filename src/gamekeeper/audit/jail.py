@@ -31,6 +31,7 @@ from gamekeeper.sandbox import kernel
 SCRATCH = "gamekeeper-audit-"
 """How the names of scratch folders begin; one audit does not see another's."""
 _MOST_BYTES = (1 << 63) - 1
+_MEMORY = ("/dev/mem", "/dev/kmem", "/dev/port")
 _SMALL, _COPIED = 1 << 20, 1 << 26
 _QUIET = kernel.NO_SUID | kernel.NO_DEV | kernel.NO_EXEC
 
@@ -124,6 +125,12 @@ def _files(scratch: str) -> None:
 
 
 def _read_only() -> None:
+    """Of files and of disks: what is written to a device is no matter of mounts, and root needs no right for it."""
+    for folder, _, names in os.walk("/dev"):
+        for path in (os.path.join(folder, name) for name in names):
+            with suppress(OSError):
+                if stat.S_ISBLK(os.lstat(path).st_mode) or path in _MEMORY:
+                    kernel.mount("/dev/null", path, None, kernel.BIND)
     kernel.restrict_mount("/", kernel.READ_ONLY)
     kernel.allow_mount("/tmp", kernel.READ_ONLY)
     with suppress(OSError):
