@@ -53,6 +53,22 @@ def test_no_process_but_its_own_is_in_sight(says: Says) -> None:
     assert found == "RuntimeError: 2"
 
 
+def test_a_process_space_without_a_proc_of_its_own_does_not_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused() -> None:
+        raise OSError("masked")
+
+    monkeypatch.setattr("gamekeeper.audit.jail._own_proc", refused)
+    target = open_target(talks)
+    try:
+        assert not {"processes", "files"} & set(target.layers)
+        target.use(as_examples([{"prompt": "p", "answer": "a"}]))
+        assert target.grade([(0, ("reply",))])[0].error == "RuntimeError: said"
+    finally:
+        target.close()
+
+
 UNDO = """
 import ctypes, os, struct
 libc, clear = ctypes.CDLL(None, use_errno=True), struct.pack("4Q", 0, 1, 0, 0)

@@ -66,13 +66,17 @@ def lock(layers: list[str]) -> list[str]:
     """
     if "processes" not in layers:
         return layers
+    rest = ["network"] if "network" in layers else []
     try:
         if "files" not in layers:
             raise OSError("a new /proc would be seen outside")
         _own_proc()
+    except OSError:
+        layers = rest
+    try:
         _drop_rights()
     except OSError:
-        return [name for name in layers if name not in ("processes", "files")]
+        layers = rest
     return layers
 
 

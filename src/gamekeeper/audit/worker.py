@@ -57,8 +57,9 @@ def serve(reading: int, writing: int, scratch: str, job: dict[str, Any], grader:
             os.waitpid(pid, 0)
         os._exit(0)
     kernel.die_with_parent()
+    home = "/tmp" if "files" in layers else scratch  # it stands there even if the layer turns out not to hold
     layers = jail.lock(layers)
-    _settle("/tmp" if "files" in layers else scratch, job["own_home"])
+    _settle(home, job["own_home"])
     jail.limit(job["memory_mb"])
     server = Server(reading, writing, grader)
     with suppress(wire.Silent, BrokenPipeError):
