@@ -152,6 +152,62 @@ def test_faults_that_there_is_no_time_for_are_said() -> None:
     assert found.notes == ["faults were looked for on 0 of 3 examples for time; raise --seconds"]
 
 
+WITHOUT_NAMESPACES = """
+import os, subprocess, sys, time
+from gamekeeper.audit import jail
+from gamekeeper.audit.examples import as_examples
+from gamekeeper.audit.target import Limits
+from gamekeeper.audit.targets import open_target
+
+jail._unshare = lambda flags: False
+
+def reward(completion):
+    fled = subprocess.Popen(["sleep", "77"], start_new_session=True)
+    with open(sys.argv[1], "a") as pids:
+        print(os.getpid(), fled.pid, file=pids)
+    while completion == "spin":
+        pass
+    return 1.0
+
+target = open_target(reward, limits=Limits(wall_s=60))
+target.use(as_examples([{"prompt": "p", "answer": "a"}]))
+target.grade([(0, (word,)) for word in sys.argv[2:]], alone=True)
+print(open(sys.argv[1]).read(), flush=True)
+sys.stdin.read()
+target.close()
+"""
+
+
+def running(pids: list[int]) -> list[int]:
+    states = {pid: Path(f"/proc/{pid}/stat") for pid in pids}
+    return [pid for pid, stat in states.items() if stat.exists() and stat.read_text().split()[2] != "Z"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="NOT TESTED: only Linux hands orphans over")
+@pytest.mark.parametrize("number", [None, signal.SIGKILL, signal.SIGTERM])
+def test_no_process_of_the_targets_goes_on_where_there_are_no_namespaces(number: int | None, tmp_path: Path) -> None:
+    (tmp_path / "look.py").write_text(WITHOUT_NAMESPACES)
+    noted, words = tmp_path / "pids", ["a", "b"] if number is None else ["spin"]
+    command = [sys.executable, str(tmp_path / "look.py"), str(noted), *words]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        until = time.monotonic() + 60
+        while not (noted.exists() and noted.read_text().count("\n") == len(words)) and time.monotonic() < until:
+            time.sleep(0.02)
+        pids = [int(word) for word in noted.read_text().split()]
+        if number is None:
+            assert process.stdout is not None
+            assert process.stdout.readline()
+            assert running(pids) == []  # as soon as the calls are done
+            process.communicate(timeout=30)
+        else:
+            process.send_signal(number)
+            process.wait(30)
+    until = time.monotonic() + 10
+    while running(pids) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert running(pids) == []
+
+
 # Pay tables
 
 

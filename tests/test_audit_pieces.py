@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -102,7 +103,9 @@ def test_what_a_reward_may_be(value: Any, reward: float | None) -> None:
     assert as_reward(value) == reward
 
 
-@pytest.mark.parametrize("value", ["1.0", [1, 2], {}, {"a": 1, "b": 2}, float("nan"), []])
+@pytest.mark.parametrize(
+    "value", ["1.0", [1, 2], {}, {"a": 1, "b": 2}, float("nan"), -math.inf, {"score": math.inf}, []]
+)
 def test_what_a_reward_may_not_be(value: Any) -> None:
     with pytest.raises(NoReward):
         as_reward(value)

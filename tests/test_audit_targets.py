@@ -296,10 +296,10 @@ def test_the_verb_from_finding_to_repair(rows: Path, tmp_path: Path) -> None:
 
     old = tmp_path / "old.json"
     old.write_text(found.stdout.splitlines()[0])
-    still = run(*common, "--verify-fix", str(old), "--html", str(tmp_path / "b.html"))
+    refused = run(*common, "--verify-fix", str(old), "--html", str(tmp_path / "b.html"))
+    assert (refused.exit_code, (tmp_path / "b.html").exists()) == (2, False)
+    still = run(*common, "--verify-fix", str(old))
     assert (still.exit_code, "STILL PAID" in still.stdout) == (1, True)
-    assert "writes no files; left out: --html" in still.stderr
-    assert not (tmp_path / "b.html").exists()
     grader.write_text("def reward(completion, answer):\n    return float(completion.strip() == answer)\n")
     closed = run(*common, "--verify-fix", str(old))
     assert (closed.exit_code, "STILL PAID" in closed.stdout) == (0, False), closed.output

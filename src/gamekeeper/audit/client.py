@@ -9,22 +9,23 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from gamekeeper.audit import wire
+from gamekeeper.audit import jail, wire
 from gamekeeper.audit.finding import Example, Paid
 from gamekeeper.audit.quoting import one_line
 from gamekeeper.audit.target import Call, Grader, Limits, Spec
-from gamekeeper.audit.worker import START_S, as_json, serve
+from gamekeeper.audit.worker import START_S, SWEEP_S, as_json, serve
 from gamekeeper.errors import CouldNotLook, UsageError
 from gamekeeper.types import to_plain
 
 _KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "TZ", "SYSTEMROOT")
+_OURS = ("PYTHONHASHSEED", "TMPDIR")  # processes are told apart by the one, and write where the other says
 _START = "import sys, json; sys.path[:] = json.loads(sys.argv.pop(1)); from gamekeeper.audit.worker import main; main()"
 _BATCH = 512
 
@@ -40,7 +41,8 @@ class ChildTarget:
     def __init__(self, spec: Spec, adapter: str | Grader, limits: Limits, hash_seed: int = 0) -> None:
         self.spec, self.adapter, self.limits, self.hash_seed = spec, adapter, limits, hash_seed
         self.name, self.notes = spec.name, []  # type: tuple[str, list[str]]
-        self._scratch = tempfile.mkdtemp(prefix="gamekeeper-audit-")
+        self._named = _named(limits.environment)
+        self._scratch = tempfile.mkdtemp(prefix=jail.SCRATCH)
         self._pid, self._process = 0, None  # type: tuple[int, subprocess.Popen[bytes] | None]
         self.calls = 0
         to_child, self._to = os.pipe()
@@ -57,29 +59,22 @@ class ChildTarget:
             raise
 
     def _job(self) -> dict[str, Any]:
-        spec = to_plain(self.spec)
-        keep = [self.spec.folder, *self._code_folders()]
         return {
-            "spec": spec,
+            "spec": to_plain(self.spec),
             "adapter": self.adapter if isinstance(self.adapter, str) else "",
-            "keep": keep,
+            "keep": [self.spec.folder, sys.prefix, sys.base_prefix, *filter(None, sys.path)],
             "network": self.limits.network,
             "memory_mb": self.limits.memory_mb,
+            "own_home": "HOME" not in self._named,
         }
 
-    def _code_folders(self) -> list[str]:
-        path = Path(self.spec.folder, self.spec.name.partition(":")[0])
-        found = [str(path), str(path.parent)] if path.suffix == ".py" and path.is_file() else []
-        return [*found, sys.prefix, sys.base_prefix, *(p for p in sys.path if p), str(Path(__file__).parents[2])]
-
     def _start(self, reading: int, writing: int) -> None:
-        job = self._job()
         if not isinstance(self.adapter, str):
-            self._fork(reading, writing, job)
+            self._fork(reading, writing)
             return
         path, start = [*filter(None, sys.path), self.spec.folder], [sys.executable, "-B", "-c", _START]
         self._process = subprocess.Popen(
-            [*start, json.dumps(path), str(reading), str(writing), self._scratch, json.dumps(job)],
+            [*start, json.dumps(path), str(reading), str(writing), self._scratch],
             env=self._environment(),
             pass_fds=(reading, writing),
             cwd="/",
@@ -88,8 +83,10 @@ class ChildTarget:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
+        self._pid = self._process.pid
 
-    def _fork(self, reading: int, writing: int, job: dict[str, Any]) -> None:
+    def _fork(self, reading: int, writing: int) -> None:
+        job = self._job()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # threads of the caller are not used after the fork
             self._pid = os.fork()
@@ -99,6 +96,7 @@ class ChildTarget:
             kept = self._environment()
             os.environ.clear()
             os.environ.update(kept)
+            jail.forget_environment()
             sys.dont_write_bytecode = True
             try:
                 os.setsid()
@@ -107,15 +105,17 @@ class ChildTarget:
                 os._exit(1)
 
     def _environment(self) -> dict[str, str]:
-        names = (*_KEPT, *self.limits.environment)
-        kept = {k: os.environ[k] for k in names if k in os.environ}
+        kept = {k: os.environ[k] for k in _KEPT if k in os.environ}
         fixed = {"PYTHONHASHSEED": str(self.hash_seed), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUTF8": "1"}
-        return {**kept, **fixed, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+        quiet = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+        return {**kept, **fixed, **quiet, **self._named}
 
     def _greet(self) -> None:
         try:
+            if self._process is not None:
+                wire.send(self._to, self._job())
             said = wire.receive(self._of, START_S)
-        except wire.Silent as end:
+        except (wire.Silent, BrokenPipeError) as end:
             what = "did not load within" if str(end) == "timeout" else "ended its process while loading, within"
             raise CouldNotLook(
                 f"The target {self.name!r} {what} {START_S:g} s. Import it by hand to see why."
@@ -176,14 +176,10 @@ class ChildTarget:
         for fd in (self._to, self._of):
             with suppress(OSError):
                 os.close(fd)
+        if self._pid:
+            _stop(self._pid)
         if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-        elif self._pid:
-            with suppress(ProcessLookupError):
-                os.kill(self._pid, signal.SIGKILL)
-            with suppress(ChildProcessError):
-                os.waitpid(self._pid, 0)
+            self._process.wait()  # it has ended; this tells the object so
         self._process, self._pid = None, 0
         shutil.rmtree(self._scratch, ignore_errors=True)
 
@@ -192,6 +188,36 @@ class ChildTarget:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _named(names: Sequence[str]) -> dict[str, str]:
+    """The variables that the user passes by name. UsageError if one cannot be passed."""
+    for name in names:
+        key, mark, _ = name.partition("=")
+        if mark:
+            raise UsageError(
+                f"--env {name} gives a value, and it takes a name. Write: {name} gamekeeper ... --env {key}"
+            )
+        if name in _OURS:
+            raise UsageError(f"--env {name}: the audit needs this variable for itself. Leave it out.")
+        if name not in os.environ:
+            raise UsageError(f"--env {name}: no such variable is set. Write: {name}=... gamekeeper ... --env {name}")
+    return {name: os.environ[name] for name in names}
+
+
+def _stop(pid: int) -> None:
+    """Ask the child to end all that the target started; end the child alone if it does not."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+        until = time.monotonic() + 2 * SWEEP_S
+        while time.monotonic() < until:
+            try:
+                if os.waitpid(pid, os.WNOHANG)[0]:
+                    return
+            except ChildProcessError:
+                return
+            time.sleep(0.002)
 
 
 def _paid(result: Sequence[Any]) -> Paid:

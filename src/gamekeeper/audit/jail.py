@@ -1,10 +1,13 @@
 """Best-effort isolation of the audit's child process, by kernel namespaces where the system allows them.
 
 Inside: no network but loopback, no other process to be seen or killed, the whole file system read-only except a
-scratch folder that stands in for /tmp. What could not be had is missing from the list of layers, which the report
-prints. A stop-gap in Python replaces a missing network namespace; it does not bind programs that the target starts.
+scratch folder that stands in for /tmp, and no right to undo any of it. What could not be had is missing from the list
+of layers, which the report prints. A stop-gap in Python replaces a missing network namespace; it does not bind programs
+that the target starts.
 
-Standard library only, Linux only; elsewhere the list is empty and limits of time and memory are all there is.
+There are two steps, as a new process space begins with the next child only: `enter` before that fork, `lock` after it.
+The system calls are the sandbox's. Linux only; elsewhere the list is empty and limits of time and memory are all there
+is.
 """
 
 from __future__ import annotations
@@ -12,34 +15,43 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
-import signal
+import shutil
 import socket
+import stat
 import struct
 import sys
+import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-_NEWNS, _NEWUSER, _NEWPID, _NEWNET, _NEWIPC = 0x20000, 0x10000000, 0x20000000, 0x40000000, 0x08000000
-_BIND, _REC, _PRIVATE = 4096, 16384, 1 << 18
-_MOUNT_SETATTR, _AT_FDCWD, _RECURSIVE, _RDONLY = 442, -100, 0x8000, 1
-_libc = ctypes.CDLL(None, use_errno=True) if sys.platform.startswith("linux") else None
+from gamekeeper.sandbox import kernel
+
+SCRATCH = "gamekeeper-audit-"
+"""How the names of scratch folders begin; one audit does not see another's."""
+_MOST_BYTES = (1 << 63) - 1
+_MEMORY = ("/dev/mem", "/dev/kmem", "/dev/port")
+_SMALL, _COPIED = 1 << 20, 1 << 26
+_QUIET = kernel.NO_SUID | kernel.NO_DEV | kernel.NO_EXEC
 
 
 def enter(scratch: str, keep: Iterable[str], network: bool) -> list[str]:
-    """Isolate this process; returns the layers that hold. The caller must fork afterwards to be in the new pid space.
+    """Isolate this process; returns the layers that hold once the next child has called `lock`.
 
-    keep: paths that must stay visible even if they lie under /tmp.
+    keep: paths that must stay in sight, wherever they lie.
     """
-    layers = []
-    flags = _NEWNS | _NEWPID | _NEWIPC | (0 if network else _NEWNET)
+    layers, sockets = [], [] if network else _listening()
+    flags = kernel.NEW_MOUNT | kernel.NEW_PID | kernel.NEW_IPC | (0 if network else kernel.NEW_NET)
     if _unshare(flags):
         layers += ["processes", *([] if network else ["network"])]
         if not network:
             _raise_loopback()
         with suppress(OSError):
-            _files(scratch, keep)
+            _files(scratch)
+            if not network:
+                _close_sockets(sockets, keep)
+            _read_only()
             layers.append("files")
     elif not network:
         _forbid_connecting()
@@ -47,15 +59,59 @@ def enter(scratch: str, keep: Iterable[str], network: bool) -> list[str]:
     return layers
 
 
-def _unshare(flags: int) -> bool:
-    if _libc is None:
-        return False
-    uid, gid = os.geteuid(), os.getegid()
-    if uid == 0 and _libc.unshare(flags) == 0:
-        return True
-    if _libc.unshare(flags | _NEWUSER) != 0:
-        return False
+def lock(layers: list[str]) -> list[str]:
+    """In the first process of the new process space: a /proc that shows this space alone, and no right to undo that.
+
+    Returns the layers that hold. Without both, others' files are open by way of their processes, or by a new mount.
+    """
+    if "processes" not in layers:
+        return layers
+    rest = ["network"] if "network" in layers else []
     try:
+        if "files" not in layers:
+            raise OSError("a new /proc would be seen outside")
+        _own_proc()
+    except OSError:
+        layers = rest
+    try:
+        _drop_rights()
+    except OSError:
+        layers = rest
+    return layers
+
+
+def _own_proc() -> None:
+    """Containers that mask parts of theirs refuse this. The machine's settings in it are root's, right or no right."""
+    kernel.mount("proc", "/proc", "proc", _QUIET | (kernel.READ_ONLY if os.geteuid() == 0 else 0))
+
+
+def _drop_rights() -> None:
+    """Root keeps the right to read, as its grader may lie where others must not look; to write it keeps none."""
+    if not kernel.no_new_privileges():
+        raise OSError("no_new_privileges")
+    if os.geteuid() == 0:
+        with suppress(OSError):
+            kernel.drop_capabilities(keep_reading=True)
+            return
+    kernel.drop_capabilities()
+
+
+def _unshare(flags: int) -> bool:
+    """Root needs no user namespace. Who does may be let into one and refused a name in it: a child tries that first."""
+    if os.geteuid() == 0:
+        with suppress(OSError):
+            kernel.unshare(flags)
+            return True
+    trial = os.fork()
+    if trial == 0:
+        os._exit(0 if _own_user(flags) else 1)
+    return os.waitpid(trial, 0)[1] == 0 and _own_user(flags)
+
+
+def _own_user(flags: int) -> bool:
+    uid, gid = os.geteuid(), os.getegid()
+    try:
+        kernel.unshare(flags | kernel.NEW_USER)
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
         Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
@@ -64,41 +120,82 @@ def _unshare(flags: int) -> bool:
     return True
 
 
-def _mount(source: str, target: str, flags: int, kind: str | None = None) -> None:
-    if _libc is None:
-        raise OSError("mount")
-    made = _libc.mount(source.encode(), target.encode(), kind.encode() if kind else None, ctypes.c_ulong(flags), None)
-    if made != 0:
-        raise OSError(ctypes.get_errno(), f"mount {target}")
+def _files(scratch: str) -> None:
+    """The scratch folder over /tmp, with what lies in /tmp shown in it."""
+    kernel.mount(None, "/", None, kernel.RECURSIVE | kernel.PRIVATE)
+    with os.scandir("/tmp") as entries:
+        _show([e for e in entries if not e.name.startswith(SCRATCH)], scratch)
+    kernel.mount(scratch, "/tmp", None, kernel.BIND | kernel.RECURSIVE)
 
 
-def _read_only(path: str, on: bool) -> None:
-    attributes = struct.pack("4Q", _RDONLY if on else 0, 0 if on else _RDONLY, 0, 0)
-    flags = _RECURSIVE if on else 0
-    if _libc is None or _libc.syscall(_MOUNT_SETATTR, _AT_FDCWD, path.encode(), flags, attributes, len(attributes)):
-        raise OSError(ctypes.get_errno(), f"mount_setattr {path}")
+def _read_only() -> None:
+    """Of files and of disks: what is written to a device is no matter of mounts, and root needs no right for it."""
+    for folder, _, names in os.walk("/dev"):
+        for path in (os.path.join(folder, name) for name in names):
+            with suppress(OSError):
+                if stat.S_ISBLK(os.lstat(path).st_mode) or path in _MEMORY:
+                    kernel.mount("/dev/null", path, None, kernel.BIND)
+    kernel.restrict_mount("/", kernel.READ_ONLY)
+    kernel.allow_mount("/tmp", kernel.READ_ONLY)
+    with suppress(OSError):
+        kernel.mount("tmpfs", "/dev/shm", "tmpfs", _QUIET)
 
 
-def _files(scratch: str, keep: Iterable[str]) -> None:
-    """Read-only everywhere, with the scratch folder over /tmp."""
-    _mount("none", "/", _REC | _PRIVATE)
-    for path in sorted({os.path.realpath(p) for p in keep}, key=len):
-        inside = os.path.relpath(path, "/tmp")
-        place = os.path.join(scratch, inside)
-        if inside.startswith("..") or not os.path.exists(path) or os.path.lexists(place):
-            continue
-        if os.path.isdir(path):
+def _show(entries: Iterable[os.DirEntry[str]], place: str) -> None:
+    """Show them in another folder too. Small files are copies there, as graders write again what they left in /tmp."""
+    room = _COPIED
+    for entry in entries:
+        shown = os.path.join(place, entry.name)
+        with suppress(OSError):  # of another user, or gone by now
+            if entry.is_symlink():
+                os.symlink(os.readlink(entry.path), shown)
+            elif entry.is_dir():
+                os.mkdir(shown)
+                kernel.mount(entry.path, shown, None, kernel.BIND | kernel.RECURSIVE)
+            elif entry.is_file() and entry.stat().st_size <= min(room, _SMALL):
+                shutil.copy(entry.path, shown)
+                room -= entry.stat().st_size
+            elif entry.is_file():
+                Path(shown).touch()
+                kernel.mount(entry.path, shown, None, kernel.BIND)
+
+
+def _listening() -> list[str]:
+    """Unix sockets that have a path. Read before the network is left: a new one has none of them."""
+    try:
+        lines = Path("/proc/net/unix").read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        return []
+    return sorted({"/" + line.partition(" /")[2] for line in lines if " /" in line})
+
+
+def _close_sockets(known: Iterable[str], keep: Iterable[str]) -> None:
+    """A socket with a path is reached in any network: its file is covered, and /run, where services have theirs.
+
+    A filter of system calls cannot tell them from the sockets that `multiprocessing` makes.
+    """
+    for folder in {os.path.realpath(path) for path in ("/run", "/var/run") if os.path.isdir(path)}:
+        _empty(folder, [path for path in map(os.path.realpath, keep) if path.startswith(folder + "/")])
+    for path in known:
+        with suppress(OSError):  # gone, or of a folder that is closed to this user
+            if stat.S_ISSOCK(os.stat(path).st_mode):
+                kernel.mount("/dev/null", path, None, kernel.BIND)
+
+
+def _empty(folder: str, kept: list[str]) -> None:
+    """Nothing in a folder but its links, which some systems' search paths lead through, and the paths to be kept."""
+    stage = tempfile.mkdtemp(dir="/tmp")
+    kernel.mount("tmpfs", stage, "tmpfs", _QUIET, "size=1m,mode=0755")
+    with os.scandir(folder) as entries:
+        _show([entry for entry in entries if entry.is_symlink()], stage)
+    for path in kept:
+        place = stage + path.removeprefix(folder)
+        if os.path.isdir(path) and not os.path.lexists(place):
             os.makedirs(place)
-        else:
-            os.makedirs(os.path.dirname(place), exist_ok=True)
-            Path(place).touch()
-        _mount(path, place, _BIND | _REC)
-    _mount(scratch, "/tmp", _BIND | _REC)
-    _read_only("/", True)
-    _read_only("/tmp", False)
-    for kind, place in (("tmpfs", "/dev/shm"), ("proc", "/proc")):
-        with suppress(OSError):
-            _mount(kind, place, 0, kind)
+            kernel.mount(path, place, None, kernel.BIND | kernel.RECURSIVE)
+    kernel.mount(stage, folder, None, kernel.BIND | kernel.RECURSIVE)
+    kernel.detach(stage)
+    os.rmdir(stage)
 
 
 def _raise_loopback() -> None:
@@ -119,7 +216,7 @@ def _forbid_connecting() -> None:
 
 def limit(memory_mb: int) -> None:
     """Memory and file size of this process and what it starts."""
-    for what, most in ((resource.RLIMIT_AS, memory_mb << 20), (resource.RLIMIT_FSIZE, 256 << 20)):
+    for what, most in ((resource.RLIMIT_AS, min(memory_mb << 20, _MOST_BYTES)), (resource.RLIMIT_FSIZE, 256 << 20)):
         with suppress(OSError, ValueError):
             _, hard = resource.getrlimit(what)
             resource.setrlimit(what, (most if hard < 0 else min(most, hard), hard))
@@ -127,7 +224,13 @@ def limit(memory_mb: int) -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def die_with_parent(number: int = signal.SIGKILL) -> None:
-    """Have the kernel send this signal when the parent ends (Linux only)."""
-    if _libc is not None:
-        _libc.prctl(1, ctypes.c_ulong(number), 0, 0, 0)
+def forget_environment() -> None:
+    """Blank what /proc shows of the environment that this process, or the one it is a fork of, was started with.
+
+    Nothing may point there any more: `os.environ` must have been emptied and filled anew.
+    """
+    with suppress(OSError):
+        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        start, end = int(fields[47]), int(fields[48])  # fields 50 and 51, counted from 1 and with the two cut off
+        if 0 < start < end:
+            ctypes.memset(start, 0, end - start)

@@ -16,7 +16,7 @@ class NoReward(TypeError):
 def as_reward(value: Any) -> float | None:
     """A float from a number, a bool, None, an array scalar, a dict or record with a score, or a pair that starts so.
 
-    A NaN is an error of the target: no optimiser can use it.
+    What is not finite is an error of the target: no optimiser can use it.
     """
     if value is None:
         return None
@@ -34,8 +34,8 @@ def as_reward(value: Any) -> float | None:
         if not isinstance(value, int | float) and hasattr(value, name):
             return as_reward(getattr(value, name))
     number = float(value)
-    if math.isnan(number):
-        raise NoReward("the reward is NaN")
+    if not math.isfinite(number):
+        raise NoReward("the reward is NaN" if math.isnan(number) else "the reward is infinite")
     return number
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 _HEAD = struct.Struct(">I")
 _MOST = 1 << 28
+_LONGEST_MS = (1 << 31) - 1  # 24 days; poll(2) takes no more
 
 
 class Silent(Exception):
@@ -37,7 +38,7 @@ def _exactly(fd: int, size: int, until: float | None) -> bytes:
         if until is not None:
             poll = select.poll()
             poll.register(fd, select.POLLIN)
-            if not poll.poll(max(0.0, until - time.monotonic()) * 1000):
+            if not poll.poll(min(max(0.0, until - time.monotonic()) * 1000, _LONGEST_MS)):
                 raise Silent("timeout")
         piece = os.read(fd, min(1 << 20, size - len(held)))
         if not piece:

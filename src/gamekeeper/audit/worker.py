@@ -26,25 +26,28 @@ from gamekeeper.audit import jail, wire
 from gamekeeper.audit.finding import Example
 from gamekeeper.audit.rewards import as_reward
 from gamekeeper.audit.target import Grader, Spec
+from gamekeeper.sandbox import kernel
 
 START_S = 120.0
+SWEEP_S = 5.0
+_BY_PATH = " (calls run in an empty folder: open what lies in yours by its full path, or when the module is loaded)"
 
 
 def main() -> None:
-    """Entry of the fresh interpreter: the two descriptors and the job are on the command line."""
+    """Entry of the fresh interpreter: the two descriptors are on the command line, the job is the first message."""
     reading, writing, scratch = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-    job = json.loads(sys.argv[4])
-    serve(reading, writing, scratch, job, None)
+    serve(reading, writing, scratch, wire.receive(reading), None)
 
 
 def serve(reading: int, writing: int, scratch: str, job: dict[str, Any], grader: Grader | None) -> None:
     """Isolate, load and answer, until the other end closes its pipe."""
+    kernel.adopt_orphans()
     auditor, jailed = os.getppid(), os.fork()
     if jailed:
         os.close(reading)
         os.close(writing)
         _keep_house(auditor, jailed, scratch)
-    jail.die_with_parent()
+    kernel.die_with_parent()
     layers = jail.enter(scratch, job["keep"], job["network"])
     pid = os.fork()
     if pid:
@@ -53,8 +56,10 @@ def serve(reading: int, writing: int, scratch: str, job: dict[str, Any], grader:
         with suppress(ChildProcessError):
             os.waitpid(pid, 0)
         os._exit(0)
-    jail.die_with_parent()
-    _settle("/tmp" if "files" in layers else scratch)
+    kernel.die_with_parent()
+    home = "/tmp" if "files" in layers else scratch  # it stands there even if the layer turns out not to hold
+    layers = jail.lock(layers)
+    _settle(home, job["own_home"])
     jail.limit(job["memory_mb"])
     server = Server(reading, writing, grader)
     with suppress(wire.Silent, BrokenPipeError):
@@ -66,11 +71,12 @@ def serve(reading: int, writing: int, scratch: str, job: dict[str, Any], grader:
 def _keep_house(auditor: int, jailed: int, scratch: str) -> NoReturn:
     """Wait outside of the jail; when the auditor was killed, nobody else ends the jail and clears its folder."""
     signal.signal(signal.SIGTERM, lambda *_: os.kill(jailed, signal.SIGKILL))
-    jail.die_with_parent(signal.SIGTERM)
+    kernel.die_with_parent(signal.SIGTERM)
     if os.getppid() != auditor:
         os.kill(jailed, signal.SIGKILL)
-    with suppress(ChildProcessError):
-        os.waitpid(jailed, 0)
+    os.waitpid(jailed, 0)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    Orphans().end()
     for _ in range(20):
         if os.getppid() == auditor or not os.path.exists(scratch):
             break
@@ -79,13 +85,40 @@ def _keep_house(auditor: int, jailed: int, scratch: str) -> NoReturn:
     os._exit(0)
 
 
-def _settle(home: str) -> None:
+def _settle(home: str, own_home: bool) -> None:
     os.chdir(home)
-    os.environ["HOME"] = os.environ["TMPDIR"] = home
+    os.environ["TMPDIR"] = home
+    if own_home:
+        os.environ["HOME"] = home
     tempfile.tempdir = None
     quiet = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(quiet, fd)
+    # In a fork of the caller these may be anything, such as what pytest captures with.
+    sys.stdin, sys.stdout, sys.stderr = (open(os.devnull, mode, encoding="utf-8") for mode in "rww")  # noqa: SIM115
+
+
+class Orphans:
+    """What a call started and left behind, for the process that has to end it: such processes become its children.
+
+    Where there is a process space they end with it, but too late for a grader that starts one in each call.
+    """
+
+    def __init__(self) -> None:
+        kernel.adopt_orphans()
+        self._file = kernel.own_file(f"task/{os.getpid()}/children")
+        self.spared: frozenset[int] = frozenset()
+
+    def spare(self) -> None:
+        """Those of now are not orphans: loading the target started them."""
+        self.spared = frozenset(kernel.children(self._file))
+
+    def end(self) -> None:
+        """Kill them, then those whom they leave, and so on."""
+        until = time.monotonic() + SWEEP_S
+        while (found := set(kernel.children(self._file)) - self.spared) and time.monotonic() < until:
+            for pid in found:
+                _end(pid)
 
 
 class Server:
@@ -94,12 +127,18 @@ class Server:
     def __init__(self, reading: int, writing: int, grader: Grader | None) -> None:
         self.reading, self.writing, self.grader = reading, writing, grader
         self.items: list[Example] = []
-        self.binding = 0
+        self.binding, self.folder = 0, "/"
+        self.orphans = Orphans()
 
     def start(self, job: dict[str, Any], layers: list[str]) -> None:
-        """Load the adapter and say what it is; an error of the target's own import is passed on."""
+        """Load the adapter and say what it is; an error of the target's own import is passed on.
+
+        It is loaded in the caller's folder, where it expects its files, and called elsewhere: replies may write.
+        """
         said: dict[str, Any] = {"layers": layers}
+        self.folder, home = job["spec"]["folder"], os.getcwd()
         try:
+            os.chdir(self.folder)
             if self.grader is None:
                 spec = Spec(**job["spec"])
                 self.grader = importlib.import_module(job["adapter"]).open_grader(spec)
@@ -114,6 +153,8 @@ class Server:
             }
         except BaseException as error:  # noqa: BLE001 - the target's import may raise anything, SystemExit included
             said |= {"error": f"{type(error).__name__}: {error}"[:2000], "usage": getattr(error, "exit_code", None)}
+        os.chdir(home)
+        self.orphans.spare()
         wire.send(self.writing, said)
 
     def loop(self) -> None:
@@ -155,16 +196,22 @@ class Server:
         finally:
             os.close(ours)
             _end(pid)
+            self.orphans.end()
             shutil.rmtree(folder, ignore_errors=True)
         return results
 
     def _child(self, fd: int, folder: str, work: Sequence[Any], together: bool) -> None:
+        kernel.die_with_parent()
         os.setsid()
         os.chdir(folder)
         os.environ["TMPDIR"] = folder
         tempfile.tempdir = None
+        mine = os.getpid()
         for call in work:
-            wire.send(fd, self._together(call) if together else self._one(*call))
+            result = self._together(call) if together else self._one(*call)
+            if os.getpid() != mine:
+                os._exit(0)  # the target forked and returned in both: one of them is to be heard
+            wire.send(fd, result)
         os._exit(0)
 
     def _one(self, index: int, turns: tuple[str, ...]) -> list[Any]:
@@ -177,7 +224,7 @@ class Server:
             return [as_reward(value), "", "", clock() - started]
         except BaseException as error:  # noqa: BLE001 - whatever the target raises is what there is to report
             _restored(kept)
-            return [None, f"{type(error).__name__}: {error}"[:300], "", clock() - started]
+            return [None, self._told(error), "", clock() - started]
 
     def _together(self, calls: Sequence[tuple[int, tuple[str, ...]]]) -> list[list[Any]]:
         assert self.grader is not None
@@ -186,7 +233,13 @@ class Server:
             found = _awaited(self.grader.grade_together(examples, turns, self.binding))
             return [[as_reward(r), "", "", 0.0] for r in found]
         except BaseException as error:  # noqa: BLE001 - as above
-            return [[None, f"{type(error).__name__}: {error}"[:300], "", 0.0] for _ in calls]
+            return [[None, self._told(error), "", 0.0] for _ in calls]
+
+    def _told(self, error: BaseException) -> str:
+        name = getattr(error, "filename", None)
+        missed = isinstance(error, FileNotFoundError) and isinstance(name, str) and not os.path.isabs(name)
+        advice = _BY_PATH if missed and os.path.exists(os.path.join(self.folder, str(name))) else ""
+        return f"{type(error).__name__}: {error}"[:300] + advice
 
 
 # A reply that a grader runs in its own process may have replaced what the report of its reward is written with.
@@ -207,9 +260,13 @@ def _awaited(value: Any) -> Any:
 def _checked(result: Any, together: bool) -> Any:
     """The result, if it has the form of one: it was written beside untrusted code."""
     for row in result if together and isinstance(result, list) else [result]:
-        if not (isinstance(row, list) and len(row) == 4 and isinstance(row[0], int | float | None)):
+        if not (isinstance(row, list) and len(row) == 4 and _is_reward(row[0])):
             raise wire.Silent("died")
     return result
+
+
+def _is_reward(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isfinite(value))
 
 
 def _end(pid: int) -> None:

@@ -75,9 +75,9 @@ def _syscall(name: str, number: int, *args: object) -> int:
 # Single processes
 
 
-def die_with_parent() -> bool:
+def die_with_parent(signal: int = _KILL) -> bool:
     """The kernel kills this process when its parent ends. Changing user clears it: call it after that."""
-    return _prctl(_PDEATHSIG, _KILL)
+    return _prctl(_PDEATHSIG, signal)
 
 
 def hide_memory() -> bool:
@@ -178,13 +178,16 @@ def _child_succeeds(uid: int, keep_reading: bool, path: str) -> bool:
     return os.waitpid(pid, 0)[1] == 0
 
 
-def drop_capabilities() -> None:
-    """Give up every right of root, in this user namespace too, so that no program run from here gets one back."""
+def drop_capabilities(keep_reading: bool = False) -> None:
+    """Give up every right of root, in this user namespace too, so that no program run from here gets one back.
+
+    With `keep_reading`, all but the right to read any file.
+    """
     cap = 0
-    while _prctl(_DROP_BOUND, cap):
+    while (keep_reading and cap == _CAP_DAC_READ_SEARCH) or _prctl(_DROP_BOUND, cap):
         cap += 1
     _prctl(_AMBIENT, 4)
-    _set_capabilities(0)
+    _set_capabilities(1 << _CAP_DAC_READ_SEARCH if keep_reading else 0)
 
 
 def _set_capabilities(kept: int) -> None:
@@ -210,6 +213,13 @@ def restrict_mount(path: str, flags: int, below: bool = True) -> None:
     """Add restrictions to a mount, and to all mounts below it if asked, and leave those that it has."""
     attr = struct.pack("4Q", flags, 0, 0, 0)
     where, how = ctypes.c_char_p(os.fsencode(path)), ctypes.c_uint(_AT_RECURSIVE if below else 0)
+    _syscall("mount_setattr", _MOUNT_SETATTR, ctypes.c_int(_AT_FDCWD), where, how, attr, _word(len(attr)))
+
+
+def allow_mount(path: str, flags: int) -> None:
+    """Take restrictions off one mount, and off none below it."""
+    attr = struct.pack("4Q", 0, flags, 0, 0)
+    where, how = ctypes.c_char_p(os.fsencode(path)), ctypes.c_uint(0)
     _syscall("mount_setattr", _MOUNT_SETATTR, ctypes.c_int(_AT_FDCWD), where, how, attr, _word(len(attr)))
 
 

@@ -20,8 +20,18 @@ _MOST_MODULES = 6
 
 
 def module_of(where: str, folder: str) -> ModuleType:
-    """The module of a file (relative to the folder) or of a dotted name. UsageError if there is none."""
-    return _from_file(Path(folder, where)) if where.endswith(".py") else _from_path(where)
+    """The module of a file (relative to the folder) or of a dotted name. UsageError if there is none.
+
+    The folder comes before all else, as it does for `python -m` and pytest.
+    """
+    if folder not in sys.path[:1]:
+        sys.path.insert(0, folder)
+    if where.endswith(".py"):
+        return _from_file(Path(folder, where))
+    hidden = Path(folder, f"{where}.py")
+    loaded = getattr(sys.modules.get(where), "__file__", None)
+    # The library's own module of that name is in use here already, so that an import would not look for another.
+    return _from_file(hidden) if loaded and Path(loaded) != hidden and hidden.is_file() else _from_path(where)
 
 
 def attribute_of(module: Any, where: str, attribute: str) -> Any:
@@ -40,6 +50,8 @@ def _from_file(path: Path) -> ModuleType:
         raise UsageError(
             f"There is no file {str(path)!r}. Give the path of a Python file, then a colon and a function."
         )
+    if _is_part(path):
+        return _from_package(path)
     sys.path.insert(0, str(path.parent))
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
@@ -48,6 +60,26 @@ def _from_file(path: Path) -> ModuleType:
     sys.modules[path.stem] = module
     spec.loader.exec_module(module)
     return module
+
+
+def _is_part(path: Path) -> bool:
+    """Whether a file says `from . import`. One that does not is loaded alone, without what its package needs."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError, RecursionError):
+        return False  # importing it says so
+    relative = any(isinstance(node, ast.ImportFrom) and node.level for node in ast.walk(tree))
+    return relative and path.with_name("__init__.py").is_file()
+
+
+def _from_package(path: Path) -> ModuleType:
+    """The module by its dotted name, from the first folder upwards that is no package."""
+    names, top = [path.stem], path.resolve().parent
+    while (top / "__init__.py").is_file():
+        names.insert(0, top.name)
+        top = top.parent
+    sys.path.insert(0, str(top))
+    return importlib.import_module(".".join(names))
 
 
 def _from_path(name: str) -> ModuleType:
