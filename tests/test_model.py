@@ -185,3 +185,15 @@ def test_long_prompts_lose_their_middle(tmp_path: Path) -> None:
 def test_loading_a_missing_tokenizer_names_the_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="tokenizer"):
         PocketTokenizer.load(tmp_path)
+
+
+def test_the_precision_goes_by_the_processor_and_not_by_the_clock() -> None:
+    """On a busy machine a timing says one thing today and another tomorrow, and equal runs would differ."""
+    from gamekeeper.train import compute
+
+    assert not hasattr(compute, "time")
+    first = compute.settle_precision("auto")
+    assert {compute.settle_precision("auto") for _ in range(3)} == {first}
+    assert compute._multiplies_bf16({"avx2": True, "avx512_bf16": False}) is False
+    assert compute._multiplies_bf16({"avx512_bf16": True}) is True
+    assert [compute.settle_precision(p) for p in ("fp32", "bf16")] == ["fp32", "bf16"]

@@ -166,7 +166,7 @@ def read_records(folder: Path) -> dict[str, dict[str, Any]]:
             continue
         record = _checked(read_json(path), path)
         other = found.setdefault(record["address"], {**record, "path": str(path)})
-        if any(other.get(key) != record.get(key) for key in ("config", "base", "final", "curves")):
+        if any(apart(other, record)):
             raise RunError(
                 f"{other['path']} and {path} are records of one cell, and differ. Delete the one that is not to be "
                 "believed, or both, and the cell is run again."
@@ -192,6 +192,16 @@ def _is_a_cells(path: Path) -> bool:
         return {"format", "address"} <= set(read_json(path))
     except RunError:
         return False
+
+
+def apart(one: Record, other: Record) -> Iterator[tuple[str, str, Any, Any]]:
+    """Where two records of one cell differ: when, which metric, both values. A metric that only one of them knows, as
+    it came to the game later, is no difference."""
+    for when in ("base", "final"):
+        ends = [(rounded(r).get(when) or {}).get("metrics") or {} for r in (one, other)]
+        for name in sorted(ends[0].keys() & ends[1].keys()):
+            if ends[0][name] != ends[1][name]:
+                yield when, name, ends[0][name], ends[1][name]
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

@@ -66,6 +66,7 @@ def _performed(task: Task, folder: Path, threads: int, progress: Progress) -> di
 def _made(threads: int) -> dict[str, Any]:
     """Where and by what a record was made."""
     from gamekeeper.studies.runner import commit, versions
+    from gamekeeper.train.compute import settle_precision
 
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -74,6 +75,7 @@ def _made(threads: int) -> dict[str, Any]:
         "platform": platform.platform(),
         "device": "cpu",
         "threads": threads,
+        "precision": settle_precision("auto"),
     }
 
 
@@ -119,6 +121,7 @@ def compact(run: Run) -> dict[str, Any]:
     curves = {name: run.series(name) for name in _curve_names(game_class(run.info["game"]["name"]))}
     return {
         **{k: run.info.get(k) for k in _KEPT},
+        "precision": run.info["config"]["train"]["precision"],
         "game": dict(run.info["game"]),
         "curves": {k: [[s, v] for s, v in c] for k, c in curves.items()},
     }

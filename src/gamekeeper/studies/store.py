@@ -19,6 +19,7 @@ from gamekeeper.errors import DataError, GamekeeperError
 from gamekeeper.studies.cell_records import (
     MANIFEST,
     Record,
+    apart,
     read_json,
     read_manifest,
     read_records,
@@ -84,8 +85,8 @@ class Store:
     def _compare(self, cell: Cell, before: Record, now: Record) -> None:
         """Equal addresses mean equal results only for equal threads and on like machines."""
         note = self._note(cell)
-        if apart := _apart(before, now):
-            write_json(note, {"differs": apart})
+        if how := _apart(before, now):
+            write_json(note, {"differs": how})
         else:
             with disk_errors(self.out):
                 note.unlink(missing_ok=True)
@@ -154,16 +155,18 @@ def _row_key(row: Mapping[str, Any]) -> str:
 
 
 def _apart(before: Record, now: Record) -> str:
-    """The measurements of two records of one cell that are not equal, in words; "" if all are."""
-    found = []
-    for when in ("base", "final"):
-        ends = [(rounded(r).get(when) or {}).get("metrics") or {} for r in (before, now)]
-        changed = [name for name in ends[0] if ends[0][name] != ends[1].get(name)]
-        found += [f"{when} {name} {ends[1].get(name)}, by its record {ends[0][name]}" for name in changed[:1]]
-    threads = [r.get("threads") for r in (before, now)]
-    if found and threads[0] != threads[1]:
-        found.append(f"made by {threads[1]} threads, by its record {threads[0]}")
-    return "; ".join(found)
+    """The first measurement of two records of one cell that is not equal, in words; "" if all are."""
+    found = next(apart(before, now), None)
+    if found is None:
+        return ""
+    when, name, recorded, made = found
+    parts = [f"{when} {name} {made}, by its record {recorded}"]
+    parts += [
+        f"{what} {now.get(what)}, by its record {before[what]}"
+        for what in ("threads", "precision")
+        if before.get(what) and before[what] != now.get(what)
+    ]
+    return "; ".join(parts)
 
 
 def checkpoint_in(folder: Path) -> Path | None:

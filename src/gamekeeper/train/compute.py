@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
-import time
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 
@@ -13,7 +14,6 @@ from gamekeeper.errors import UsageError
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _MALLOC_LIMIT = 32 * 1024 * 1024
-_WORTH_IT = 1.3
 
 
 def free_cores() -> int:
@@ -35,21 +35,20 @@ def settle_threads(wanted: int) -> int:
 
 
 def settle_precision(wanted: str) -> str:
-    """ "fp32" or "bf16"; "auto" takes bf16 products where they are clearly faster here, after timing both."""
+    """ "fp32" or "bf16"; "auto" takes bf16 products where the processor has instructions for them.
+
+    By what the processor says, and not by timing both: on a busy machine the clock says one thing today and another
+    tomorrow, and equal runs would have different results.
+    """
     if wanted != "auto":
         return wanted
-    fp32, bf16 = (_product_seconds(t) for t in (torch.float32, torch.bfloat16))
-    return "bf16" if fp32 > _WORTH_IT * bf16 else "fp32"
+    ask = getattr(torch.cpu, "get_capabilities", dict)  # what an older torch does not say, it is not asked for
+    return "bf16" if _multiplies_bf16(ask()) else "fp32"
 
 
-def _product_seconds(dtype: torch.dtype) -> float:
-    a, b = torch.ones(2048, 128, dtype=dtype), torch.ones(128, 768, dtype=dtype)
-    best = float("inf")
-    for _ in range(6):
-        start = time.perf_counter()
-        torch.mm(a, b)
-        best = min(best, time.perf_counter() - start)
-    return best
+def _multiplies_bf16(capabilities: Mapping[str, Any]) -> bool:
+    """Emulated, as where none of these is there, bf16 products are slower than those of fp32."""
+    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16", "arm_bf16"))
 
 
 def keep_memory() -> None:
