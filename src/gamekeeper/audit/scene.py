@@ -6,6 +6,7 @@ import random
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
@@ -113,12 +114,21 @@ def wrong_values(example: Example, others: Sequence[str], count: int = 6) -> tup
     number = truth.value_of(gold) if gold else None
     made: list[str] = []
     if number is not None:
-        steps = [chance.choice((3, 7, 11)), -chance.choice((2, 5, 9)), 100 + chance.randrange(50), 13, 29, 57]
-        made = [_like(gold, number + step) for step in steps]
+        made = [w for w in (_like(gold, far) for far in _far_from(number, chance)) if not truth.contains(w, gold)]
     elif gold:
         made = [o for o in others if unlike(o, gold)][:3]
     made += list(NONSENSE)
     return tuple(w for w in dict.fromkeys(made) if not any(truth.same(w, g) for g in wanted))[:count]
+
+
+def _far_from(number: Fraction, chance: random.Random) -> list[Fraction]:
+    """Numbers at least half as great again, half as small, or of the other sign: no tolerance means them.
+
+    What lies nearer may be right for a grader that rounds, and is tried by attacks of its own.
+    """
+    steps = [chance.choice((3, 7, 11)), -chance.choice((2, 5, 9)), 100 + chance.randrange(50), 13, 29, 57]
+    half, sign = Fraction(int(abs(number) / 2)), -1 if number < 0 else 1
+    return [number + sign * (step + (half if step > 0 else -half)) for step in steps]
 
 
 def unlike(a: str, b: str) -> bool:
