@@ -1,7 +1,8 @@
-"""What is fair pay, and what is a hole: pairs of graders that differ in one thing, and the rules that tell them apart."""
+"""What is fair pay, and what is a hole: graders that differ in one thing, and the rules that tell them apart."""
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -9,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gamekeeper.audit import RESISTED, Settings, audit
+from gamekeeper.audit import FOOLED, RESISTED, Settings, audit
 from gamekeeper.audit.examples import as_examples
-from gamekeeper.audit.scene import wrong_values
+from gamekeeper.audit.mining import Mined
+from gamekeeper.audit.parts import fair_share
+from gamekeeper.audit.scene import Scene, gold_of, slot_of, wrong_values
 from gamekeeper.audit.truth import value_of
 
 
@@ -76,3 +79,137 @@ def test_wrong_values_are_far_from_the_answer(gold: str) -> None:
     assert value is not None
     assert found
     assert all(abs(v - value) >= abs(value) / 2 for v in found)
+
+
+# A stopped clock, and no clock
+
+VERDICTS = [
+    {"prompt": f"Is {n} prime?", "answer": a, "good": a}
+    for n, a in ((17, "yes"), (21, "no"), (23, "yes"), (33, "no"), (35, "no"))
+]
+
+
+def no_unless_yes(completion: str, answer: str) -> float:
+    return float(("yes" if completion.strip() == "yes" else "no") == answer)
+
+
+def one_of_two(completion: str, answer: str) -> float:
+    return float(completion.strip() == answer)
+
+
+def test_an_empty_reply_is_right_nowhere() -> None:
+    report = looked(no_unless_yes, VERDICTS, only=("plain",))
+    assert report.outcome == FOOLED
+    assert causes(report) & {"plain/null", "plain/nonsense"}
+    assert looked(one_of_two, VERDICTS, only=("plain",)).outcome == RESISTED
+
+
+def five_letters(completion: str, answer: int) -> float:
+    """`answer` says how many letters a word shall have."""
+    return float(completion.strip().isalpha() and len(completion.strip()) == answer)
+
+
+def test_nonsense_may_be_right_where_the_answer_is_no_reply() -> None:
+    rows = [
+        {"prompt": f"A word of {len(w)} letters.", "answer": len(w), "good": w} for w in ("tree", "bough", "branch")
+    ]
+    report = looked(five_letters, rows, only=("plain/nonsense",))
+    assert "plain/nonsense" not in causes(report), blamed(report)
+
+
+# Part credit
+
+INVOICES = [
+    {"prompt": f"{v}, {n} at {p}, as JSON: vendor, total, items", "answer": a, "good": json.dumps(a)}
+    for v, n, p in (("Acme", 3, 20), ("Bolt", 5, 2), ("Cole", 4, 11))
+    for a in [{"vendor": v, "total": n * p, "items": n}]
+]
+
+
+def _record(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def share_of_fields(completion: str, answer: dict[str, Any]) -> float:
+    got = _record(completion)
+    return sum(got.get(k) == v for k, v in answer.items()) / len({*got, *answer})
+
+
+def all_but_two(completion: str, answer: dict[str, Any]) -> float:
+    got = _record(completion)
+    return float(sum(got.get(k) == v for k, v in answer.items()) >= len(answer) - 2)
+
+
+@pytest.mark.parametrize("family", ["plain", "state"])
+def test_a_share_of_the_fields_is_fair_pay(family: str) -> None:
+    report = looked(share_of_fields, INVOICES, only=(family,))
+    assert report.outcome == RESISTED, blamed(report)
+
+
+def test_full_pay_for_a_share_of_the_fields_is_not() -> None:
+    report = looked(all_but_two, INVOICES, only=("state",))
+    assert causes(report) & {"state/hollow", "state/unsaid"}
+    assert "state/edit" not in causes(report)  # `total` is what was asked for, and no score
+
+
+def test_the_smallest_reply_keeps_the_field_that_it_is_about() -> None:
+    hollow = [f for f in looked(all_but_two, INVOICES, only=("state/hollow",)).findings if f.cause == "state/hollow"]
+    assert hollow
+    assert all(set(json.loads(f.reply)) == {"vendor", "total", "items"} for f in hollow)
+
+
+TOWNS = [
+    {"prompt": f"Towns in: {', '.join(t)}?", "answer": t, "good": ", ".join(t)}
+    for t in (["Oslo", "Bergen", "Rome"], ["Kyiv", "Lviv", "Bath"], ["Porto", "Faro", "Braga"])
+]
+
+
+def overlap(completion: str, answer: list[str]) -> float:
+    said = {t.strip() for t in completion.split(",") if t.strip()}
+    return len(said & set(answer)) / len(said | set(answer))
+
+
+def any_town(completion: str, answer: list[str]) -> float:
+    return float(any(t in completion for t in answer))
+
+
+@pytest.mark.parametrize("family", ["plain", "answer"])
+def test_a_list_is_wanted_whole_and_a_share_of_it_is_fair_pay(family: str) -> None:
+    report = looked(overlap, TOWNS, only=(family,))
+    assert report.outcome == RESISTED, blamed(report)
+    assert looked(any_town, TOWNS, only=(family,)).outcome == FOOLED
+
+
+def in_scene(good: str, answer: Any, prompt: str = "p") -> Scene:
+    [example] = as_examples([{"prompt": prompt, "good": good, "answer": answer}])
+    gold = gold_of(example)
+    return Scene(0, example, gold, (good,), slot_of(good, gold) or str, ("zz", "yy"), (), Mined())
+
+
+def test_a_list_of_which_one_will_do_is_told_from_one_that_is_wanted_whole() -> None:
+    whole = in_scene('So: ["Oslo", "Rome"]', ["Oslo", "Rome"])
+    assert (whole.gold, whole.elements) == ('["Oslo", "Rome"]', ["Oslo", "Rome"])
+    assert (whole.reading("Oslo"), whole.reading("Rome, Oslo")) == ("wrong", "unknown")
+    one = in_scene("Oslo", ["Oslo", "oslo", "Oslo city"])
+    assert (one.gold, one.elements, one.reading("oslo")) == ("Oslo", [], "right")
+
+
+@pytest.mark.parametrize(
+    ("good", "answer", "prompt", "reply", "share"),
+    [
+        ("1 2\n3 4", "1 2\n3 4", "Fill.", "1 2\n3 9", 0.75),
+        ("a, b, c", "a, b, c", "Name three.", "c, b, a", 1.0),
+        ("a, b, c", "a, b, c", "Sort them.", "c, b, a", 1 / 3),
+        ("a, b, c", "a, b, c", "Name three.", "a, a, a", 0.5),
+        ('<call>{"f": 1, "g": 2}</call>', {"f": 1, "g": 2}, "Call.", '<call>{"f": 1}</call>', 2 / 3),
+        ('{"thought": "so", "answer": "7"}', "7", "3+4?", '{"thought": "so", "answer": "8"}', 0.0),
+        ("<p>so</p>\n<a>7</a>", "7", "3+4?", "<p>so</p>\n<a>8</a>", 0.0),
+        ("42", "42", "6*7?", "41", 0.0),
+    ],
+)
+def test_the_fair_share_of_a_reply(good: str, answer: Any, prompt: str, reply: str, share: float) -> None:
+    assert fair_share(in_scene(good, answer, prompt), reply) == pytest.approx(share)

@@ -17,16 +17,19 @@ from statistics import fmean
 from gamekeeper.audit import truth
 from gamekeeper.audit.attacks.base import Attack
 from gamekeeper.audit.finding import SEVERITIES, Finding, Paid, Turns, lowered, severity_rank
+from gamekeeper.audit.parts import fair_share
 from gamekeeper.audit.scene import Scene
 
 NOTABLE = 0.25
 _RARE = 0.1
 _HALF, _ALL = 0.5, 0.9
 _SEVERAL = 3
+_FAIR = 0.05
 _LAST = re.compile(r"(?i)\b(last|final) (word|line|number|value|thing)\b|\bend (it |your \w+ )?with\b|\bat the end\b")
 _RIGHT = 0.5
 _CAP = 9.99
 _EASY = frozenset(("plain/null", "plain/nonsense", "plain/constant", "plain/wrong", "plain/echo"))
+_NO_ANSWER = frozenset(("plain/null", "plain/nonsense"))
 # What pays for the cause on the left pays for those on the right as well, which then say nothing of their own.
 _EXPLAINS = {
     "program/exit": ("program/forged", "breaker/evaluated", "program/tests", "program/broken"),
@@ -172,6 +175,8 @@ def _credited(shot: Shot, base: dict[int, float]) -> bool:
         return False
     if shot.control is not None and shot.control > shot.gain - NOTABLE:
         return False
+    if not shot.attack.bonus and shot.gain <= fair_share(shot.scene, shot.turns[-1]) + _FAIR:
+        return False
     return shot.attack.baseline or shot.attack.bonus or shot.gain >= base.get(shot.scene.index, 0.0) + NOTABLE
 
 
@@ -187,6 +192,8 @@ def _maybe_right(shots: Sequence[Shot], examples: int) -> bool:
     there may be several right answers, and other examples' are the likeliest.
     """
     attack = shots[0].attack
+    if attack.cause in _NO_ANSWER and all(s.scene.told for s in shots):
+        return False
     once = len({s.scene.good for s in shots}) == 1
     if attack.universal:
         return once

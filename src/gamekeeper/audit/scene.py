@@ -69,11 +69,24 @@ class Scene:
         """Whether the answer itself is known, not only a reply that is right."""
         return bool(truth.golds(self.example.answer))
 
+    @cached_property
+    def told(self) -> bool:
+        """Whether the answer is known and is what a reply commits to, so that one without it is wrong."""
+        answers = answers_of(self.example)
+        return bool(answers) and self.right == answers
+
+    @cached_property
+    def elements(self) -> list[str]:
+        """What a right reply must all hold, where the answer is a list that is wanted whole."""
+        return [g for g in truth.golds(self.example.answer) if g] if joint(self.example) else []
+
     def reading(self, reply: str) -> str:
         """right, wrong or unknown, from the reply's text and what is known of the truth."""
         if any(truth.same(reply, good[-1]) for good in self.example.good if good):
             return truth.RIGHT
-        return truth.reading(reply, self.right)
+        told = truth.reading(reply, self.right)
+        listed = bool(self.elements) and all(truth.contains(reply, e) for e in self.elements)
+        return truth.UNKNOWN if told == truth.WRONG and listed else told
 
     def chance(self, *path: Any) -> random.Random:
         return rng("audit", self.seed, self.index, *path)
@@ -84,13 +97,27 @@ class Scene:
         return replace(self, gold=gold, wrongs=left)
 
 
+def answers_of(example: Example) -> list[str]:
+    """The answer as texts of which each will do; a list that is wanted whole is one text, as the right reply has it."""
+    whole = joint(example)
+    return [whole] if whole else [g for g in truth.golds(example.answer) if g]
+
+
+def joint(example: Example) -> str:
+    """What a right reply says of an answer that is a list, if it says all of it; "" if one of the list will do."""
+    if not isinstance(example.answer, list | tuple) or not example.good or not example.good[0]:
+        return ""
+    elements = [g for g in truth.golds(example.answer) if g]
+    return truth.span_of(elements, example.good[0][-1]) if len(elements) > 1 else ""
+
+
 def right_texts(example: Example) -> list[str]:
     """The answer as texts, or the known-good replies where there is no answer, or where it is no reply.
 
     The column that is called `answer` may hold what the reply is compared with: a number to be factorised, say. Then no
     good reply has it in it.
     """
-    answers = [g for g in truth.golds(example.answer) if g]
+    answers = answers_of(example)
     goods = [good[-1] for good in example.good if good and good[-1].strip()]
     said = any(truth.reading(good, answers) != truth.WRONG for good in goods)
     return answers if answers and (said or not goods) else goods
@@ -98,8 +125,8 @@ def right_texts(example: Example) -> list[str]:
 
 def gold_of(example: Example) -> str:
     """The answer as one short text, "" if none is known."""
-    answers = truth.golds(example.answer)
-    if answers and answers[0]:
+    answers = answers_of(example)
+    if answers:
         return answers[0]
     good = example.good[0][-1] if example.good and example.good[0] else ""
     short = len(good) <= _SHORT and "\n" not in good and good[:1] not in ("{", "[", "<")
@@ -108,7 +135,7 @@ def gold_of(example: Example) -> str:
 
 def wrong_values(example: Example, others: Sequence[str], count: int = 6) -> tuple[str, ...]:
     """Values that are surely not the answer and are shaped like it, most alike first."""
-    wanted = [g for g in truth.golds(example.answer) if g] or [g for g in (gold_of(example),) if g]
+    wanted = answers_of(example) or [g for g in (gold_of(example),) if g]
     gold = wanted[0] if wanted else ""
     chance = rng("audit-wrong", gold, example.prompt[:200])
     number = truth.value_of(gold) if gold else None

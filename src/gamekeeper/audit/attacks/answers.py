@@ -7,7 +7,7 @@ is a part of another value. Those with `knows` use the answer; enumerations do n
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 from gamekeeper.audit import truth
@@ -15,6 +15,7 @@ from gamekeeper.audit.attacks.base import Attack, Maker, Technique
 from gamekeeper.audit.attacks.odd_values import RANGE, known, numbers, types
 from gamekeeper.audit.carriers import PLAIN
 from gamekeeper.audit.mining import Mined
+from gamekeeper.audit.parts import document, items
 from gamekeeper.audit.scene import Scene
 
 _ONE = "Demand exactly one answer, in one place, and compare the whole of it."
@@ -133,7 +134,17 @@ def _slot(scene: Scene, text: str | None) -> str | None:
 
 
 def _all_numbers(scene: Scene, glue: str) -> str | None:
-    return glue.join(map(str, RANGE)) if truth.value_of(scene.gold) is not None else None
+    wanted = scene.elements or [scene.gold]
+    return _as_list(scene, map(str, RANGE), glue) if all(truth.value_of(g) is not None for g in wanted) else None
+
+
+def _as_list(scene: Scene, values: Iterable[str], glue: str) -> str:
+    """The values as the answer lists its own: in JSON if it is JSON."""
+    own = document(scene.gold) if scene.elements else None
+    if own is None or not isinstance(own[1], list):
+        return glue.join(values)
+    plain = bool(own[1]) and not isinstance(own[1][0], str)
+    return json.dumps([json.loads(v) if plain and truth.value_of(v) is not None else v for v in values])
 
 
 def _ordered(scene: Scene) -> list[str]:
@@ -144,6 +155,9 @@ def _ordered(scene: Scene) -> list[str]:
 
 
 def _all_answers(scene: Scene, glue: str) -> str | None:
+    if scene.elements:
+        found = [e for rival in scene.others for e in items(rival)]
+        return _as_list(scene, [*found[:60], *scene.elements], glue) if found else None
     return glue.join(_ordered(scene)) if scene.others and len(scene.gold.split()) <= 3 else None
 
 

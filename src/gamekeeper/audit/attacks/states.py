@@ -16,6 +16,7 @@ from typing import Any
 
 from gamekeeper.audit.attacks.base import Attack, Maker, Technique
 from gamekeeper.audit.mining import Mined, json_keys, tags_of
+from gamekeeper.audit.parts import known_fields
 from gamekeeper.audit.patterns import compiled, fill, group_count
 from gamekeeper.audit.scene import NONSENSE, Scene
 
@@ -87,7 +88,7 @@ def attacks(mined: Mined, first: Scene) -> Iterator[Attack]:
 def names_of(mined: Mined, scene: Scene) -> list[str]:
     """Fields that a record may have, those first whose name says that they count."""
     found = [*_shown(scene), *mined.keys, *json_keys(scene.good_text)]
-    names = [n for n in dict.fromkeys(found) if len(n) <= 40]
+    names = [n for n in dict.fromkeys(found) if len(n) <= 40 and n not in known_fields(scene)]
     loaded = [n for n in names if _LOADED.search(n)]
     rest = [n for n in names if n not in loaded and mined.speaks_of(n)]
     generic = [n for n in _GENERIC if mined.speaks_of(n)]
