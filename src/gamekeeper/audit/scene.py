@@ -154,7 +154,8 @@ def _far_from(number: Fraction, chance: random.Random) -> list[Fraction]:
     What lies nearer may be right for a grader that rounds, and is tried by attacks of its own.
     """
     steps = [chance.choice((3, 7, 11)), -chance.choice((2, 5, 9)), 100 + chance.randrange(50), 13, 29, 57]
-    half, sign = Fraction(int(abs(number) / 2)), -1 if number < 0 else 1
+    half, sign = int(abs(number) / 2), -1 if number < 0 else 1
+    half += half % 2  # an even number, so that the steps say whether odd becomes even
     return [number + sign * (step + (half if step > 0 else -half)) for step in steps]
 
 
