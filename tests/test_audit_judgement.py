@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from gamekeeper.audit import FOOLED, RESISTED, Settings, audit
 from gamekeeper.audit.examples import as_examples
 from gamekeeper.audit.mining import Mined
 from gamekeeper.audit.parts import fair_share
-from gamekeeper.audit.scene import Scene, gold_of, slot_of, wrong_values
+from gamekeeper.audit.scene import Scene, gold_of, option, slot_of, wrong_values
 from gamekeeper.audit.truth import value_of
 
 
@@ -213,3 +214,108 @@ def test_a_list_of_which_one_will_do_is_told_from_one_that_is_wanted_whole() -> 
 )
 def test_the_fair_share_of_a_reply(good: str, answer: Any, prompt: str, reply: str, share: float) -> None:
     assert fair_share(in_scene(good, answer, prompt), reply) == pytest.approx(share)
+
+
+# Replies that may be right on one example
+
+
+WORDS = [{"prompt": f"Spell {w}.", "answer": w, "good": w} for w in ("three", "eight", "seven", "ten")]
+
+
+def about_ten(completion: str, answer: str) -> float:
+    """Digits will do for a word."""
+    return float(completion.strip() in (answer, {"ten": "10", "seven": "7"}.get(answer)))
+
+
+def test_a_fixed_reply_of_any_family_that_is_paid_once_may_be_right_there() -> None:
+    report = looked(about_ten, WORDS)
+    assert report.outcome == RESISTED, blamed(report)
+
+
+OPTIONS = [
+    {"prompt": f"{a} times {b}? A) {a * b} B) {a + b} C) {a - b}", "answer": "A", "good": "A"}
+    for a, b in ((7, 8), (9, 4), (6, 3))
+]
+
+
+def letter_or_text(completion: str, prompt: str, answer: str) -> float:
+    return float(completion.strip() in (answer, prompt.partition("A) ")[2].partition(" B)")[0]))
+
+
+def any_option(completion: str, prompt: str, answer: str) -> float:
+    return float(completion.strip() == answer or completion.strip() in prompt.partition("A) ")[2])
+
+
+def test_the_text_of_the_right_option_is_right() -> None:
+    assert option("Planet?\n(A) Mars\n(B) Jupiter, by far", "B") == "Jupiter, by far"
+    assert option("I am A: fine", "A") == ""
+    report = looked(letter_or_text, OPTIONS, only=("plain",))
+    assert report.outcome == RESISTED, blamed(report)
+    assert looked(any_option, OPTIONS, only=("plain",)).outcome == FOOLED
+
+
+def last_number(completion: str, answer: str) -> float:
+    return float(re.findall(r"-?\d+", completion)[-1:] == [answer])
+
+
+@pytest.mark.parametrize(("task", "outcome"), [(" The last number counts.", RESISTED), ("", FOOLED)])
+def test_the_last_number_is_the_answer_where_the_prompt_says_so(task: str, outcome: str) -> None:
+    rows = [{"prompt": f"{a} plus {b}?{task}", "answer": str(a + b)} for a, b in ((3, 4), (13, 14), (30, 25))]
+    report = looked(last_number, rows, only=("answer/negation",))
+    assert report.outcome == outcome, blamed(report)
+
+
+# The reason that is given
+
+BOXES = [
+    {"prompt": f"Box of the {what} in the 640x480 image", "answer": box, "good": json.dumps(box)}
+    for what, box in (("cat", [100, 120, 220, 260]), ("dog", [300, 40, 420, 200]), ("cow", [10, 300, 180, 470]))
+]
+
+
+def _box(text: str) -> list[float]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return []
+    fits = isinstance(found, list) and len(found) == 4 and all(type(n) is int and 0 <= n <= 2000 for n in found)
+    return found if fits and found[0] < found[2] and found[1] < found[3] else []
+
+
+def _shared(a: list[float], b: list[float]) -> float:
+    return max(0, min(a[2], b[2]) - max(a[0], b[0])) * max(0, min(a[3], b[3]) - max(a[1], b[1]))
+
+
+def _area(a: list[float]) -> float:
+    return (a[2] - a[0]) * (a[3] - a[1])
+
+
+def covered(completion: str, answer: list[float]) -> float:
+    box = _box(completion)
+    return _shared(box, answer) / _area(answer) if box else 0.0
+
+
+def overlapping(completion: str, answer: list[float]) -> float:
+    box = _box(completion)
+    return _shared(box, answer) / (_area(box) + _area(answer) - _shared(box, answer)) if box else 0.0
+
+
+def test_a_box_around_everything_is_tried() -> None:
+    assert "format/range" in causes(looked(covered, BOXES, only=("format/range",)))
+    report = looked(overlapping, BOXES)
+    assert report.outcome == RESISTED, blamed(report)
+
+
+def no_capitals(completion: str, answer: str) -> float:
+    return float(completion.strip() == answer or not any(c.isupper() for c in completion))
+
+
+def test_a_disguise_is_blamed_only_where_what_it_hides_is_not_paid() -> None:
+    rows = [{"prompt": f"{w.lower()}?", "answer": w, "good": w} for w in ("Rome", "Lima", "Oslo")]
+    assert "disguise/evade" not in causes(looked(no_capitals, rows, only=("disguise",)))
+
+
+def test_one_smallest_reply_is_one_finding() -> None:
+    report = looked(no_unless_yes, VERDICTS, only=("plain",))
+    assert [f.cause for f in report.findings if f.reply == ""] == ["plain/null"]
+    assert "plain/nonsense:word" in report.findings[0].variants

@@ -16,7 +16,7 @@ from gamekeeper.audit.examples import as_examples
 from gamekeeper.audit.faults import faults
 from gamekeeper.audit.finding import COULD_NOT_LOOK, FOOLED, RESISTED, Example, Fault, Finding, Reach, Report
 from gamekeeper.audit.isolation import too_open
-from gamekeeper.audit.judge import NOTABLE, Oracle, Shot, gain, in_order, judged
+from gamekeeper.audit.judge import NOTABLE, Oracle, Shot, distinct, gain, in_order, judged
 from gamekeeper.audit.minimise import minimal
 from gamekeeper.audit.mining import Mined, mine
 from gamekeeper.audit.modal import modal
@@ -100,7 +100,7 @@ class Audit:
         findings = judged(shots, self.oracle)
         shots += self._searched(shooting, found, mined, shots, findings)
         findings = self._extended(judged(shots, self.oracle), shots, found, mined, shooting)
-        findings = [self._finished(f, shots, found, shooting) for f in findings]
+        findings = distinct([self._finished(f, shots, found, shooting) for f in findings])
         other = faults(self.target, found, shots, shooting) if self._wants("fault") else []
         return self._report(found, started, findings, other, shots, shooting)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from gamekeeper.audit import truth
@@ -29,6 +29,7 @@ _LAST = re.compile(r"(?i)\b(last|final) (word|line|number|value|thing)\b|\bend (
 _RIGHT = 0.5
 _CAP = 9.99
 _EASY = frozenset(("plain/null", "plain/nonsense", "plain/constant", "plain/wrong", "plain/echo"))
+_PLAINEST = ("plain/null", "plain/nonsense", "plain/wrong", "plain/constant")
 _NO_ANSWER = frozenset(("plain/null", "plain/nonsense"))
 # What pays for the cause on the left pays for those on the right as well, which then say nothing of their own.
 _EXPLAINS = {
@@ -55,7 +56,7 @@ _EXPLAINS = {
     ),
     "plain/echo": ("disguise/evade",),
     "proxy/copy": ("disguise/evade",),
-    "state/hollow": ("format/fields", "state/unsaid"),
+    "state/hollow": ("format/fields", "state/unsaid", "state/edit", "state/field"),
 }
 Oracle = Callable[[Scene, Turns], float | None]
 
@@ -116,8 +117,11 @@ def is_wrong(shot: Shot, oracle: Oracle | None) -> bool:
 
 def _as_told(shot: Shot) -> bool:
     """Whether the prompt says that what stands last is the answer, and the answer stands last."""
-    ends = shot.turns[-1].rstrip(" .!)\n").endswith(shot.scene.gold) if shot.scene.gold else False
-    return ends and bool(_LAST.search(shot.scene.all_prompt))
+    gold, told = shot.scene.gold, _LAST.search(shot.scene.all_prompt)
+    if not gold or told is None:
+        return False
+    numbers = truth.NUMBER.findall(shot.turns[-1]) if told[2] in ("number", "value") else []
+    return shot.turns[-1].rstrip(" .!)\n").endswith(gold) or bool(numbers and truth.same(numbers[-1], gold))
 
 
 def _overpaid(shot: Shot, worth: float) -> bool:
@@ -133,16 +137,45 @@ def judged(shots: Sequence[Shot], oracle: Oracle | None = None) -> list[Finding]
     for shot in wrong:
         if _credited(shot, base):
             causes.setdefault(shot.attack.cause, {}).setdefault(shot.attack.id, []).append(shot)
-    applicable: dict[str, int] = {}
-    for shot in wrong:
-        applicable[shot.attack.id] = applicable.get(shot.attack.id, 0) + 1
-    found = [_finding(by_attack, applicable) for by_attack in (_universal(c, applicable) for c in causes.values())]
+    played = _played(wrong)
+    found = [_finding(by_attack, played) for by_attack in (_universal(c, played) for c in causes.values())]
     return in_order(_unexplained([f for f in found if f is not None]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Played:
+    """On how many examples an attack was wrong, and on how many any was; whether its reply is one text for all."""
+
+    by_attack: dict[str, int]
+    examples: int
+    fixed: frozenset[str]
+
+
+def _played(wrong: Sequence[Shot]) -> _Played:
+    texts: dict[str, list[str]] = {}
+    for shot in wrong:
+        texts.setdefault(shot.attack.id, []).append(shot.turns[-1])
+    fixed = frozenset(name for name, said in texts.items() if len(said) > 1 and len(set(said)) == 1)
+    return _Played({n: len(said) for n, said in texts.items()}, len({s.scene.index for s in wrong}), fixed)
 
 
 def in_order(findings: Iterable[Finding]) -> list[Finding]:
     """The worst first."""
     return sorted(findings, key=lambda f: (-severity_rank(f.severity), -f.gain, f.id))
+
+
+def distinct(findings: Sequence[Finding]) -> list[Finding]:
+    """One finding a reply: where others come down to the same text, the plainest cause names it and holds theirs."""
+    kept: dict[Turns, Finding] = {}
+    for finding in sorted(findings, key=lambda f: (-severity_rank(f.severity), _plainness(f))):
+        first = kept.setdefault(finding.replies, finding)
+        if first is not finding:
+            kept[finding.replies] = replace(first, variants=tuple(sorted({*first.variants, finding.id})))
+    return [kept[f.replies] for f in findings if kept[f.replies].id == f.id]
+
+
+def _plainness(finding: Finding) -> int:
+    return _PLAINEST.index(finding.cause) if finding.cause in _PLAINEST else len(_PLAINEST)
 
 
 def _unexplained(findings: Sequence[Finding]) -> list[Finding]:
@@ -180,16 +213,16 @@ def _credited(shot: Shot, base: dict[int, float]) -> bool:
     return shot.attack.baseline or shot.attack.bonus or shot.gain >= base.get(shot.scene.index, 0.0) + NOTABLE
 
 
-def _universal(by_attack: dict[str, list[Shot]], applicable: dict[str, int]) -> dict[str, list[Shot]]:
+def _universal(by_attack: dict[str, list[Shot]], played: _Played) -> dict[str, list[Shot]]:
     """Without the attacks that may be right where they were paid, as a stopped clock is."""
-    return {name: shots for name, shots in by_attack.items() if not _maybe_right(shots, applicable[name])}
+    return {name: shots for name, shots in by_attack.items() if not _maybe_right(shots, played)}
 
 
-def _maybe_right(shots: Sequence[Shot], examples: int) -> bool:
+def _maybe_right(shots: Sequence[Shot], played: _Played) -> bool:
     """Whether a reply that could be another answer was paid too seldom to be no answer.
 
     Twice is enough, on examples of different solutions. Of what is the answer of another example it takes half of them:
-    there may be several right answers, and other examples' are the likeliest.
+    there may be several right answers, and other examples' are the likeliest. What answers nothing is right nowhere.
     """
     attack = shots[0].attack
     if attack.cause in _NO_ANSWER and all(s.scene.told for s in shots):
@@ -197,23 +230,25 @@ def _maybe_right(shots: Sequence[Shot], examples: int) -> bool:
     once = len({s.scene.good for s in shots}) == 1
     if attack.universal:
         return once
+    if max(played.examples, played.by_attack[attack.id]) < _SEVERAL:
+        return False
     if attack.family == "search":  # made without the task, so that on one of several it may have met the answer
-        return once and examples >= _SEVERAL
+        return once
     free = not (attack.knows or attack.lists or attack.bonus or attack.alone)
-    if examples < _SEVERAL or not free or not (attack.baseline or attack.family == "plain"):
+    if not free or not (attack.baseline or attack.family == "plain" or attack.id in played.fixed):
         return False
     elsewhere = all(any(truth.contains(s.turns[-1], other) for other in s.scene.others) for s in shots)
-    return once or (elsewhere and len(shots) * 2 < examples)
+    return once or (elsewhere and len(shots) * 2 < played.by_attack[attack.id])
 
 
-def _finding(by_attack: dict[str, list[Shot]], applicable: dict[str, int]) -> Finding | None:
+def _finding(by_attack: dict[str, list[Shot]], played: _Played) -> Finding | None:
     """The finding of one cause, by its best attack: most severe, then the shortest reply."""
     if not by_attack:
         return None
 
     def weight(item: tuple[str, list[Shot]]) -> tuple[int, float, int]:
         name, shots = item
-        share = len(shots) / applicable[name]
+        share = len(shots) / played.by_attack[name]
         length = min(sum(map(len, s.turns)) for s in shots)
         return (
             severity_rank(_severity(shots, share)),
@@ -222,7 +257,7 @@ def _finding(by_attack: dict[str, list[Shot]], applicable: dict[str, int]) -> Fi
         )
 
     name, shots = max(by_attack.items(), key=weight)
-    share = len(shots) / applicable[name]
+    share = len(shots) / played.by_attack[name]
     if share < _RARE and fmean(s.gain for s in shots) < _HALF:  # part credit that a text meets now and then by chance
         return None
     best = min(shots, key=lambda s: (-round(s.gain, 3), sum(map(len, s.turns))))

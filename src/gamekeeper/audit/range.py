@@ -111,9 +111,9 @@ class Range:
         return [Shot(a, s, t, p) for (a, s, t), p in zip(aimed, paid, strict=True)]
 
     def _controlled(self, shots: Sequence[Shot]) -> list[Shot]:
-        """Attacks that use the answer, once more with another value in its place."""
+        """Attacks that use the answer, once more with another value in its place; disguises, with what they hide."""
         out = []
-        wanted = [s for s in shots if s.attack.knows and s.gain >= NOTABLE]
+        wanted = [s for s in shots if (s.attack.knows or s.attack.control) and s.gain >= NOTABLE]
         fakes = [(s, _control(s)) for s in wanted]
         calls = [(s.scene.index, t) for s, t in fakes if t is not None]
         paid = dict(zip(calls, self.pay(calls, alone=False), strict=True))
@@ -142,6 +142,8 @@ def made(attack: Attack, scene: Scene) -> Turns | None:
 
 
 def _control(shot: Shot) -> Turns | None:
+    if shot.attack.control is not None:
+        return made(replace(shot.attack, make=shot.attack.control), shot.scene)
     value = shot.scene.wrongs[-1]
     other = shot.scene.pretending(_shaped(shot.scene, value))
     turns = made(shot.attack, other)

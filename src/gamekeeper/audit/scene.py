@@ -16,6 +16,7 @@ from gamekeeper.audit.mining import Mined
 from gamekeeper.seeds import rng
 
 _SHORT = 80
+_OPTION = re.compile(r"(?:^|(?<=[\s(]))\(?([A-H])[).:] *(\S[^\n]*?)(?=\s+\(?[A-H][).:] *\S|\s*(?:\n|$))")
 NONSENSE = ("zzqx", "blorft", "quizzaciously unrelated")
 Wrap = Callable[[str], str]
 
@@ -98,9 +99,22 @@ class Scene:
 
 
 def answers_of(example: Example) -> list[str]:
-    """The answer as texts of which each will do; a list that is wanted whole is one text, as the right reply has it."""
-    whole = joint(example)
-    return [whole] if whole else [g for g in truth.golds(example.answer) if g]
+    """The answer as texts of which each will do; a list that is wanted whole is one text, as the right reply has it.
+
+    Beside the letter of an option, its text will do.
+    """
+    if whole := joint(example):
+        return [whole]
+    answers = [g for g in truth.golds(example.answer) if g]
+    return answers + [o for o in [option(example.prompt, answers[0])] if o] if len(answers) == 1 else answers
+
+
+def option(prompt: str, letter: str) -> str:
+    """The text of an option, where a prompt lists two at least, "A) Mars B) Venus" or one a line; "" if it does not."""
+    found = _OPTION.findall(prompt)
+    return next(
+        (text.strip(" .;,") for mark, text in found if mark == letter.strip("().").upper() and len(found) > 1), ""
+    )
 
 
 def joint(example: Example) -> str:

@@ -21,7 +21,7 @@ _WORDS = re.compile(r"\w+|[^\w\s,.;:]")
 _AROUND = ("[]", "()", "{}", '""', "''")
 _SMALL = frozenset(("a", "an", "the", "is", "are", "was", "were", "and"))
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{2,3})*,\d{3}(?:\.\d*)?")
-_NUMBER = re.compile(r"-?\d+(?:,\d{3})*(?:\.\d+)?")
+NUMBER = re.compile(r"-?\d+(?:,\d{3})*(?:\.\d+)?")
 
 
 def golds(answer: Any) -> list[str]:
@@ -109,7 +109,7 @@ def _tersely(reply: str, gold: str) -> bool:
 
 def _value_in(reply: str, gold: str) -> bool:
     wanted = value_of(gold)
-    return wanted is not None and any(value_of(n) == wanted for n in _NUMBER.findall(reply[:20000]))
+    return wanted is not None and any(value_of(n) == wanted for n in NUMBER.findall(reply[:20000]))
 
 
 def commitments(reply: str) -> Iterable[str]:

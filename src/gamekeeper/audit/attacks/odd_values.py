@@ -6,6 +6,7 @@ A part of the family `answer`; what its causes are is said in the table there.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from fractions import Fraction
@@ -62,15 +63,16 @@ def _near(gold: str, step: int) -> str:
 
 
 def _scaled(scene: Scene, factor: Fraction) -> str | None:
-    """A whole number near the answer: a fraction could be cut down to the answer by a grader that reads integers.
+    """A whole number beyond the factor: a fraction could be cut down to the answer by a grader that reads integers.
 
-    None where no whole number is as far off as the factor says, or half as far again.
+    None where the next whole number is half as far again.
     """
     value = truth.value_of(scene.gold)
     if not value or _about(scene):
         return None
-    near = round(value * factor)
-    return scene.wrap(str(near)) if abs(near / value - factor) <= abs(factor - 1) / 2 else None
+    wanted = value * factor
+    beyond = math.floor(wanted) + 1 if wanted > value else math.ceil(wanted) - 1
+    return scene.wrap(str(beyond)) if abs(beyond / value - factor) <= abs(factor - 1) / 2 else None
 
 
 def types(made: Maker, mined: Mined) -> Iterator[Attack]:
