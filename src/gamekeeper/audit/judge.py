@@ -30,6 +30,8 @@ _RIGHT = 0.5
 _CAP = 9.99
 _EASY = frozenset(("plain/null", "plain/nonsense", "plain/constant", "plain/wrong", "plain/echo"))
 _PLAINEST = ("plain/null", "plain/nonsense", "plain/wrong", "plain/constant")
+# Families whose fixed replies are texts that may be answers; a query, a program or an edit is made to fit one example.
+_SAYING = frozenset(("answer", "breaker", "disguise", "format", "report"))
 _NO_ANSWER = frozenset(("plain/null", "plain/nonsense"))
 # What pays for the cause on the left pays for those on the right as well, which then say nothing of their own.
 _EXPLAINS = {
@@ -208,7 +210,7 @@ def _credited(shot: Shot, base: dict[int, float]) -> bool:
         return False
     if shot.control is not None and shot.control > shot.gain - NOTABLE:
         return False
-    if not shot.attack.bonus and shot.gain <= fair_share(shot.scene, shot.turns[-1]) + _FAIR:
+    if not shot.attack.bonus and shot.gain < _ALL and shot.gain <= fair_share(shot.scene, shot.turns[-1]) + _FAIR:
         return False
     return shot.attack.baseline or shot.attack.bonus or shot.gain >= base.get(shot.scene.index, 0.0) + NOTABLE
 
@@ -235,7 +237,8 @@ def _maybe_right(shots: Sequence[Shot], played: _Played) -> bool:
     if attack.family == "search":  # made without the task, so that on one of several it may have met the answer
         return once
     free = not (attack.knows or attack.lists or attack.bonus or attack.alone)
-    if not free or not (attack.baseline or attack.family == "plain" or attack.id in played.fixed):
+    fixed = attack.id in played.fixed and attack.family in _SAYING
+    if not free or not (attack.baseline or attack.family == "plain" or fixed):
         return False
     elsewhere = all(any(truth.contains(s.turns[-1], other) for other in s.scene.others) for s in shots)
     return once or (elsewhere and len(shots) * 2 < played.by_attack[attack.id])
