@@ -95,6 +95,7 @@ class Audit:
             found.reach = replace(found.reach, reached=False, why=refusal[0], needs=refusal[1])
             return self._report(found, started)
         shooting = Range(self.target, found.scenes, self.settings.seconds, mined.timeout)
+        shooting.memory.update(found.paid)
         shots = shooting.shoot(battery(mined, found.scenes[0], self.settings.only), self._told())
         found.scenes = shooting.scenes
         findings = judged(shots, self.oracle)
@@ -158,7 +159,8 @@ class Audit:
                 finding = replace(
                     finding, replies=turns, reward=paid.reward, evidence=paid.evidence or finding.evidence
                 )
-        return replace(finding, repro=self.command(finding.cause))
+        # A search starts from what the whole battery was paid.
+        return replace(finding, repro=self.command("" if finding.family == "search" else finding.cause))
 
     def command(self, only: str = "") -> str:
         """The command line of this audit, for one finding if `only` names it."""

@@ -54,7 +54,16 @@ class Range:
         seen = {s.scene.index for s in screened}
         rest = [s for s in self.scenes if s.index not in seen]
         confirmed = self._screen(self._some(chosen), rest, None) if rest else []
-        return self._controlled([*screened, *confirmed])
+        return self._controlled([*screened, *confirmed, *self._remembered(attacks, suspects, rest)])
+
+    def _remembered(self, attacks: Sequence[Attack], suspects: set[str], scenes: Sequence[Scene]) -> list[Shot]:
+        """The dullest attacks on the examples that were not screened, as far as they were paid for before.
+
+        What is paid on one example of many, an empty reply say, may be on none of the few that are screened.
+        """
+        dull = [a for a in attacks if a.baseline and a.id not in suspects]
+        aimed = [(a, s, t) for a in dull for s in scenes if (t := made(a, s)) is not None]
+        return [Shot(a, s, t, self.memory[s.index, t]) for a, s, t in aimed if (s.index, t) in self.memory]
 
     def _lowered(self, shots: Sequence[Shot]) -> list[Shot]:
         """The shots with the floor of each scene at the least that any of its replies was paid.

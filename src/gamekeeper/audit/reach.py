@@ -10,6 +10,7 @@ nothing, the grader was reached and looks at something else than the answer.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,7 @@ from statistics import fmean
 from gamekeeper.audit.carriers import PLAIN, Carrier, carriers
 from gamekeeper.audit.finding import Example, Paid, Reach, Turns
 from gamekeeper.audit.mining import Mined
-from gamekeeper.audit.scene import NONSENSE, Scene, gold_of, slot_of, unlike, wrong_values
+from gamekeeper.audit.scene import NONSENSE, Scene, gold_of, slot_by_form, slot_of, unlike, wrong_values
 from gamekeeper.audit.target import Call, Target
 
 _PROBED = 3
@@ -43,6 +44,7 @@ class Survey:
     refused: list[int] = field(default_factory=list)
     binding: int = 0
     errors: list[str] = field(default_factory=list)
+    paid: dict[Call, Paid] = field(default_factory=dict)
 
 
 @dataclass
@@ -263,7 +265,7 @@ def _shuffled(values: Sequence[str], index: int) -> list[str]:
 def _wrap(good: Turns, gold: str, shape: Carrier | None, supplied: bool):  # type: ignore[no-untyped-def]
     if shape is not None and not supplied:
         return shape.wrap
-    return slot_of(good[-1], gold) or PLAIN.wrap
+    return slot_of(good[-1], gold) or slot_by_form(good[-1]) or PLAIN.wrap
 
 
 def _pay(target: Target, found: Survey, seed: int) -> None:
@@ -277,18 +279,33 @@ def _pay(target: Target, found: Survey, seed: int) -> None:
             (s.index, (*s.good[:-1], s.wrap(s.wrong))),
         ]
         calls += _known_bad(s)
-    paid = iter(target.grade(calls))
-    kept = []
+    found.paid = dict(zip(calls, target.grade(calls), strict=True))
+    paid = iter([found.paid[c] for c in calls])
+    kept: list[Scene] = []
+    level: list[tuple[Scene, float]] = []
     for s in found.scenes:
         own = [next(paid) for _ in range(4 + len(_known_bad(s)))]
         low = [p.reward for p in own[1:] if p.reward is not None and not (p.truth or 0) >= 0.5]
         honest, floor = own[0].reward, min(low, default=0.0)
         # Our own games may pay honesty less than dishonesty: there the scene is kept, it is the flaw.
         if honest is None or (honest <= floor + 1e-9 and not target.truths):
-            found.refused.append(s.index)
+            bad = max((p.reward for p in own[1:3] if p.reward is not None), default=-math.inf)
+            level.append((_with_pay(s, honest or 0.0, floor), bad))
             continue
         kept.append(_with_pay(s, honest, floor))
-    found.scenes = kept
+    overpaid = _overpaid(kept, level)
+    found.refused = [s.index for s, _ in level if s.index not in {o.index for o in overpaid}]
+    found.scenes = sorted([*kept, *overpaid], key=lambda s: s.index)
+
+
+def _overpaid(kept: Sequence[Scene], level: Sequence[tuple[Scene, float]]) -> list[Scene]:
+    """Examples on which an empty reply or nonsense earns what honest ones do elsewhere: a hole, and no refusal.
+
+    Their floor is what bad replies earn elsewhere.
+    """
+    full = min((s.honest for s in kept), default=math.inf)
+    floor = max((s.floor for s in kept), default=0.0)
+    return [_with_pay(s, s.honest, min(s.floor, floor)) for s, bad in level if bad >= full - 1e-9]
 
 
 def _known_bad(scene: Scene) -> list[Call]:

@@ -17,6 +17,11 @@ from gamekeeper.seeds import rng
 
 _SHORT = 80
 _OPTION = re.compile(r"(?:^|(?<=[\s(]))\(?([A-H])[).:] *(\S[^\n]*?)(?=\s+\(?[A-H][).:] *\S|\s*(?:\n|$))")
+_FORMS = (
+    re.compile(r"<(answer|final_answer|final|solution|output|result)>(?P<slot>.*?)</\1>", re.DOTALL),
+    re.compile(r"\\boxed\{(?P<slot>(?:[^{}]|\{[^{}]*\})*)\}"),
+    re.compile(r"####[ \t]*(?P<slot>\S[^\n]*)"),
+)
 NONSENSE = ("zzqx", "blorft", "quizzaciously unrelated")
 Wrap = Callable[[str], str]
 
@@ -198,5 +203,15 @@ def slot_of(good: str, gold: str) -> Wrap | None:
     if not found:
         return None
     start, end = found[-1].span()
+    before, after = good[:start], good[end:]
+    return lambda text: before + text + after
+
+
+def slot_by_form(good: str) -> Wrap | None:
+    """Where a right reply has its answer by its form alone: the last answer tag, box or line of hashes."""
+    found = [m for form in _FORMS for m in form.finditer(good)]
+    if not found:
+        return None
+    start, end = max(found, key=lambda m: m.end()).span("slot")
     before, after = good[:start], good[end:]
     return lambda text: before + text + after
