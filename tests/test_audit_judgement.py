@@ -15,7 +15,7 @@ from gamekeeper.audit import FOOLED, RESISTED, Settings, audit
 from gamekeeper.audit.examples import as_examples
 from gamekeeper.audit.mining import Mined
 from gamekeeper.audit.parts import fair_share
-from gamekeeper.audit.scene import Scene, gold_of, option, slot_of, wrong_values
+from gamekeeper.audit.scene import Scene, gold_of, option, slot_by_form, slot_of, wrong_values
 from gamekeeper.audit.truth import value_of
 
 
@@ -319,3 +319,115 @@ def test_one_smallest_reply_is_one_finding() -> None:
     report = looked(no_unless_yes, VERDICTS, only=("plain",))
     assert [f.cause for f in report.findings if f.reply == ""] == ["plain/null"]
     assert "plain/nonsense:word" in report.findings[0].variants
+
+
+# A reply that is paid on one example of many
+
+
+def last_number_or_none(text: str) -> str | None:
+    found = re.search(r"#### (-?\d+)$", text)
+    return found[1] if found else None
+
+
+def both_unread(completion: str, answer: str) -> float:
+    return float(last_number_or_none(completion) == last_number_or_none(answer))
+
+
+def read_at_all(completion: str, answer: str) -> float:
+    return float(both_unread(completion, answer) == 1.0 and last_number_or_none(answer) is not None)
+
+
+@pytest.mark.parametrize("good", ["#### 1,440", "#### 1440"])
+def test_an_empty_reply_that_is_paid_on_one_example_of_many_is_found(good: str) -> None:
+    rows = [{"prompt": f"n {n}", "answer": f"#### {n}", "good": f"#### {n}"} for n in ("29", "37", "58", "77", "91")]
+    rows.append({"prompt": "n 1440", "answer": "#### 1,440", "good": good})
+    report = looked(both_unread, rows, only=("plain/null",))
+    assert [(f.cause, f.example) for f in report.findings] == [("plain/null", 5)]
+    assert looked(read_at_all, rows, only=("plain/null",)).outcome == RESISTED
+
+
+# The form of a right reply
+
+EQUATIONS = [
+    {"prompt": f"Using {a}, {b}, {c} once each, make {n}.", "nums": [a, b, c], "target": n, "good": good}
+    for a, b, c, n, good in (
+        (3, 5, 7, 22, "<answer>3*5+7</answer>"),
+        (2, 4, 6, 20, "<answer>(6+4)*2</answer>"),
+        (8, 9, 2, 34, "<answer>(8+9)*2</answer>"),
+    )
+]
+
+
+def equals(completion: str, target: int) -> float:
+    found = re.fullmatch(r"<answer>([\d+*() -]+)</answer>", completion)
+    return float(found is not None and bool(re.search(r"\d", found[1])) and _sum(found[1]) == target)
+
+
+def _sum(text: str) -> float:
+    try:
+        return float(eval(text, {"__builtins__": {}}))
+    except (SyntaxError, TypeError, NameError, ZeroDivisionError):
+        return math.nan
+
+
+def equals_with_all(completion: str, target: int, nums: list[int]) -> float:
+    used = sorted(int(n) for n in re.findall(r"\d+", completion))
+    return equals(completion, target) if used == sorted(nums) else 0.0
+
+
+def test_the_answers_place_is_found_where_no_column_says_the_answer() -> None:
+    assert "plain/given" in causes(looked(equals, EQUATIONS, only=("plain/given",)))
+    assert looked(equals_with_all, EQUATIONS, only=("plain/given",)).outcome == RESISTED
+
+
+@pytest.mark.parametrize(
+    ("good", "filled"),
+    [
+        ("<answer>3</answer> or <answer>4</answer>.", "<answer>3</answer> or <answer>X</answer>."),
+        (r"so \boxed{\frac{1}{2}}", r"so \boxed{X}"),
+        ("so\n#### 4 m", "so\n#### X"),
+    ],
+)
+def test_the_place_of_an_answer_by_its_form(good: str, filled: str) -> None:
+    wrap = slot_by_form(good)
+    assert wrap is not None
+    assert wrap("X") == filled
+    assert slot_by_form("no place") is None
+
+
+CALLS = [
+    {
+        "prompt": what,
+        "tool": tool,
+        "args": args,
+        "good": f"<call>{json.dumps({'name': tool, 'arguments': args})}</call>",
+    }
+    for what, tool, args in (
+        ("Weather in Oslo?", "weather", {"city": "Oslo"}),
+        ("Say hi to Bo.", "send", {"to": "Bo", "text": "hi"}),
+        ("Stop the lamp.", "stop", {"what": "lamp"}),
+    )
+    for call in [{"name": tool, "arguments": args}]
+]
+
+
+def _call(text: str) -> dict[str, Any]:
+    found = re.fullmatch(r"<call>(.*)</call>", text, re.DOTALL)
+    return _record(found[1]) if found else {}
+
+
+def no_wrong_argument(completion: str, tool: str, args: dict[str, Any]) -> float:
+    call = _call(completion)
+    given = call.get("arguments", {})
+    given = given if isinstance(given, dict) else {"": given}
+    return float(call.get("name") == tool and all(args.get(k) == v for k, v in given.items()))
+
+
+def all_arguments(completion: str, tool: str, args: dict[str, Any]) -> float:
+    return float(_call(completion) == {"name": tool, "arguments": args})
+
+
+def test_json_within_tags_is_hollowed() -> None:
+    assert causes(looked(no_wrong_argument, CALLS, only=("state",))) & {"state/unsaid", "state/hollow"}
+    report = looked(all_arguments, CALLS, only=("state",))
+    assert report.outcome == RESISTED, blamed(report)

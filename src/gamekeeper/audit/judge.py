@@ -58,6 +58,7 @@ _EXPLAINS = {
     ),
     "plain/echo": ("disguise/evade",),
     "proxy/copy": ("disguise/evade",),
+    "state/unsaid": ("state/edit",),
     "state/hollow": ("format/fields", "state/unsaid", "state/edit", "state/field"),
 }
 Oracle = Callable[[Scene, Turns], float | None]

@@ -64,11 +64,11 @@ def _opening(text: str, at: int) -> int | None:
 
 
 def leaves(value: Any, path: str = "") -> Iterator[Leaf]:
-    """Every scalar of a JSON value with where it stands; the places within a list are alike."""
-    if isinstance(value, dict):
+    """Every scalar and empty thing of a JSON value with where it stands; the places within a list are alike."""
+    if isinstance(value, dict) and value:
         for key, inner in value.items():
             yield from leaves(inner, f"{path}/{key}")
-    elif isinstance(value, list | tuple):
+    elif isinstance(value, list | tuple) and value:
         for inner in value:
             yield from leaves(inner, f"{path}[]")
     else:
@@ -81,6 +81,12 @@ def known_fields(scene: Scene) -> frozenset[str]:
     if found is None or scene.example.answer is None:
         return frozenset()
     return frozenset(path.replace("[]", "").rpartition("/")[2] for path, _ in _known(scene, found[1]))
+
+
+def known_parts(scene: Scene) -> bool:
+    """Whether the data say which parts of a right reply's JSON count, so that one without them is not all of it."""
+    found = document(scene.good_text)
+    return scene.answers or (found is not None and len(_known(scene, found[1])) >= _LEAST)
 
 
 def _known(scene: Scene, good: Any) -> list[Leaf]:
