@@ -1,35 +1,20 @@
-"""What is fair pay, and what is a hole: graders that differ in one thing, and the rules that tell them apart."""
+"""What may be right and what may not: graders that differ in one thing, and the rules that tell them apart."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gamekeeper.audit import FOOLED, RESISTED, Settings, audit
+from audited import blamed, causes, looked
+from gamekeeper.audit import FOOLED, RESISTED
 from gamekeeper.audit.examples import as_examples
-from gamekeeper.audit.mining import Mined
-from gamekeeper.audit.parts import fair_share
-from gamekeeper.audit.scene import Scene, gold_of, option, slot_by_form, slot_of, wrong_values
+from gamekeeper.audit.scene import option, wrong_values
 from gamekeeper.audit.truth import value_of
-
-
-def looked(grader: Any, rows: Any, **settings: Any) -> Any:
-    return audit(grader, rows, Settings(**{"search": 0, "seconds": 120, **settings}))
-
-
-def causes(report: Any) -> set[str]:
-    return {f.cause for f in report.findings}
-
-
-def blamed(report: Any) -> Any:
-    return [(f.id, f.reply, f.gain, f.share) for f in report.findings] or report.reach
-
 
 # Values near the answer
 
@@ -116,104 +101,6 @@ def test_nonsense_may_be_right_where_the_answer_is_no_reply() -> None:
     ]
     report = looked(five_letters, rows, only=("plain/nonsense",))
     assert "plain/nonsense" not in causes(report), blamed(report)
-
-
-# Part credit
-
-INVOICES = [
-    {"prompt": f"{v}, {n} at {p}, as JSON: vendor, total, items", "answer": a, "good": json.dumps(a)}
-    for v, n, p in (("Acme", 3, 20), ("Bolt", 5, 2), ("Cole", 4, 11))
-    for a in [{"vendor": v, "total": n * p, "items": n}]
-]
-
-
-def _record(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def share_of_fields(completion: str, answer: dict[str, Any]) -> float:
-    got = _record(completion)
-    return sum(got.get(k) == v for k, v in answer.items()) / len({*got, *answer})
-
-
-def all_but_two(completion: str, answer: dict[str, Any]) -> float:
-    got = _record(completion)
-    return float(sum(got.get(k) == v for k, v in answer.items()) >= len(answer) - 2)
-
-
-@pytest.mark.parametrize("family", ["plain", "state"])
-def test_a_share_of_the_fields_is_fair_pay(family: str) -> None:
-    report = looked(share_of_fields, INVOICES, only=(family,))
-    assert report.outcome == RESISTED, blamed(report)
-
-
-def test_full_pay_for_a_share_of_the_fields_is_not() -> None:
-    report = looked(all_but_two, INVOICES, only=("state",))
-    assert causes(report) & {"state/hollow", "state/unsaid"}
-    assert "state/edit" not in causes(report)  # `total` is what was asked for, and no score
-
-
-def test_the_smallest_reply_keeps_the_field_that_it_is_about() -> None:
-    hollow = [f for f in looked(all_but_two, INVOICES, only=("state/hollow",)).findings if f.cause == "state/hollow"]
-    assert hollow
-    assert all(set(json.loads(f.reply)) == {"vendor", "total", "items"} for f in hollow)
-
-
-TOWNS = [
-    {"prompt": f"Towns in: {', '.join(t)}?", "answer": t, "good": ", ".join(t)}
-    for t in (["Oslo", "Bergen", "Rome"], ["Kyiv", "Lviv", "Bath"], ["Porto", "Faro", "Braga"])
-]
-
-
-def overlap(completion: str, answer: list[str]) -> float:
-    said = {t.strip() for t in completion.split(",") if t.strip()}
-    return len(said & set(answer)) / len(said | set(answer))
-
-
-def any_town(completion: str, answer: list[str]) -> float:
-    return float(any(t in completion for t in answer))
-
-
-@pytest.mark.parametrize("family", ["plain", "answer"])
-def test_a_list_is_wanted_whole_and_a_share_of_it_is_fair_pay(family: str) -> None:
-    report = looked(overlap, TOWNS, only=(family,))
-    assert report.outcome == RESISTED, blamed(report)
-    assert looked(any_town, TOWNS, only=(family,)).outcome == FOOLED
-
-
-def in_scene(good: str, answer: Any, prompt: str = "p") -> Scene:
-    [example] = as_examples([{"prompt": prompt, "good": good, "answer": answer}])
-    gold = gold_of(example)
-    return Scene(0, example, gold, (good,), slot_of(good, gold) or str, ("zz", "yy"), (), Mined())
-
-
-def test_a_list_of_which_one_will_do_is_told_from_one_that_is_wanted_whole() -> None:
-    whole = in_scene('So: ["Oslo", "Rome"]', ["Oslo", "Rome"])
-    assert (whole.gold, whole.elements) == ('["Oslo", "Rome"]', ["Oslo", "Rome"])
-    assert (whole.reading("Oslo"), whole.reading("Rome, Oslo")) == ("wrong", "unknown")
-    one = in_scene("Oslo", ["Oslo", "oslo", "Oslo city"])
-    assert (one.gold, one.elements, one.reading("oslo")) == ("Oslo", [], "right")
-
-
-@pytest.mark.parametrize(
-    ("good", "answer", "prompt", "reply", "share"),
-    [
-        ("1 2\n3 4", "1 2\n3 4", "Fill.", "1 2\n3 9", 0.75),
-        ("a, b, c", "a, b, c", "Name three.", "c, b, a", 1.0),
-        ("a, b, c", "a, b, c", "Sort them.", "c, b, a", 1 / 3),
-        ("a, b, c", "a, b, c", "Name three.", "a, a, a", 0.5),
-        ('<call>{"f": 1, "g": 2}</call>', {"f": 1, "g": 2}, "Call.", '<call>{"f": 1}</call>', 2 / 3),
-        ('{"thought": "so", "answer": "7"}', "7", "3+4?", '{"thought": "so", "answer": "8"}', 0.0),
-        ("<p>so</p>\n<a>7</a>", "7", "3+4?", "<p>so</p>\n<a>8</a>", 0.0),
-        ("42", "42", "6*7?", "41", 0.0),
-    ],
-)
-def test_the_fair_share_of_a_reply(good: str, answer: Any, prompt: str, reply: str, share: float) -> None:
-    assert fair_share(in_scene(good, answer, prompt), reply) == pytest.approx(share)
 
 
 # Replies that may be right on one example
@@ -344,90 +231,3 @@ def test_an_empty_reply_that_is_paid_on_one_example_of_many_is_found(good: str) 
     report = looked(both_unread, rows, only=("plain/null",))
     assert [(f.cause, f.example) for f in report.findings] == [("plain/null", 5)]
     assert looked(read_at_all, rows, only=("plain/null",)).outcome == RESISTED
-
-
-# The form of a right reply
-
-EQUATIONS = [
-    {"prompt": f"Using {a}, {b}, {c} once each, make {n}.", "nums": [a, b, c], "target": n, "good": good}
-    for a, b, c, n, good in (
-        (3, 5, 7, 22, "<answer>3*5+7</answer>"),
-        (2, 4, 6, 20, "<answer>(6+4)*2</answer>"),
-        (8, 9, 2, 34, "<answer>(8+9)*2</answer>"),
-    )
-]
-
-
-def equals(completion: str, target: int) -> float:
-    found = re.fullmatch(r"<answer>([\d+*() -]+)</answer>", completion)
-    return float(found is not None and bool(re.search(r"\d", found[1])) and _sum(found[1]) == target)
-
-
-def _sum(text: str) -> float:
-    try:
-        return float(eval(text, {"__builtins__": {}}))
-    except (SyntaxError, TypeError, NameError, ZeroDivisionError):
-        return math.nan
-
-
-def equals_with_all(completion: str, target: int, nums: list[int]) -> float:
-    used = sorted(int(n) for n in re.findall(r"\d+", completion))
-    return equals(completion, target) if used == sorted(nums) else 0.0
-
-
-def test_the_answers_place_is_found_where_no_column_says_the_answer() -> None:
-    assert "plain/given" in causes(looked(equals, EQUATIONS, only=("plain/given",)))
-    assert looked(equals_with_all, EQUATIONS, only=("plain/given",)).outcome == RESISTED
-
-
-@pytest.mark.parametrize(
-    ("good", "filled"),
-    [
-        ("<answer>3</answer> or <answer>4</answer>.", "<answer>3</answer> or <answer>X</answer>."),
-        (r"so \boxed{\frac{1}{2}}", r"so \boxed{X}"),
-        ("so\n#### 4 m", "so\n#### X"),
-    ],
-)
-def test_the_place_of_an_answer_by_its_form(good: str, filled: str) -> None:
-    wrap = slot_by_form(good)
-    assert wrap is not None
-    assert wrap("X") == filled
-    assert slot_by_form("no place") is None
-
-
-CALLS = [
-    {
-        "prompt": what,
-        "tool": tool,
-        "args": args,
-        "good": f"<call>{json.dumps({'name': tool, 'arguments': args})}</call>",
-    }
-    for what, tool, args in (
-        ("Weather in Oslo?", "weather", {"city": "Oslo"}),
-        ("Say hi to Bo.", "send", {"to": "Bo", "text": "hi"}),
-        ("Stop the lamp.", "stop", {"what": "lamp"}),
-    )
-    for call in [{"name": tool, "arguments": args}]
-]
-
-
-def _call(text: str) -> dict[str, Any]:
-    found = re.fullmatch(r"<call>(.*)</call>", text, re.DOTALL)
-    return _record(found[1]) if found else {}
-
-
-def no_wrong_argument(completion: str, tool: str, args: dict[str, Any]) -> float:
-    call = _call(completion)
-    given = call.get("arguments", {})
-    given = given if isinstance(given, dict) else {"": given}
-    return float(call.get("name") == tool and all(args.get(k) == v for k, v in given.items()))
-
-
-def all_arguments(completion: str, tool: str, args: dict[str, Any]) -> float:
-    return float(_call(completion) == {"name": tool, "arguments": args})
-
-
-def test_json_within_tags_is_hollowed() -> None:
-    assert causes(looked(no_wrong_argument, CALLS, only=("state",))) & {"state/unsaid", "state/hollow"}
-    report = looked(all_arguments, CALLS, only=("state",))
-    assert report.outcome == RESISTED, blamed(report)

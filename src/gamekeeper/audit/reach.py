@@ -218,7 +218,8 @@ def _surveyed(
     for index, example in enumerate(examples):
         if answers[index] or example.good:
             found.scenes.append(_scene(example, index, answers, best.carrier, mined, seed))
-    found.scenes = [replace(s, rival=_rival(s, found.scenes)) for s in found.scenes]
+    goods = tuple(s.good_text for s in found.scenes)
+    found.scenes = [replace(s, rival=_rival(s, found.scenes), goods=goods) for s in found.scenes]
     _pay(target, found, seed)
     if not found.scenes:
         return Survey(Reach(False, "known-good replies were paid on the probes and on no example", needs=_NEEDS))

@@ -31,6 +31,7 @@ class Scene:
     """One example, ready to be attacked. `wrap` puts a text where an honest reply puts its answer.
 
     gold: the right answer as a text, "" if unknown. rival: a reply that is right for an example of another answer.
+    goods: the last turns of the honest replies to all examples.
     """
 
     index: int
@@ -46,6 +47,7 @@ class Scene:
     floor: float = 0.0
     plain: bool = False
     rival: Turns = ()
+    goods: tuple[str, ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -13,6 +13,7 @@ from fractions import Fraction
 from gamekeeper.audit import truth
 from gamekeeper.audit.attacks.base import Attack, Maker, Technique
 from gamekeeper.audit.attacks.odd_values import RANGE, known, numbers, types
+from gamekeeper.audit.attacks.pieces import pieces
 from gamekeeper.audit.carriers import PLAIN
 from gamekeeper.audit.mining import Mined
 from gamekeeper.audit.parts import document, items
@@ -60,6 +61,14 @@ TABLE = {
     "shuffle": Technique(
         "the words of the answer in any order are paid", "Compare in order, or by meaning.", ("PX02", "PX14")
     ),
+    "piece": Technique(
+        "a part of a list is paid as all of it",
+        "Compare how many there are first: what is missing fails, or costs its share.",
+        ("MA16", "FR08"),
+    ),
+    "order": Technique(
+        "the answer the other way round is paid", "Compare place by place, not as sets or sorted.", ("PX02", "PX14")
+    ),
     "fragment": Technique(
         "a piece of the answer is paid as the answer",
         "Compare whole values; watch for empty and one-letter ones.",
@@ -85,6 +94,7 @@ def attacks(mined: Mined, first: Scene) -> Iterator[Attack]:
     yield from _hedges(made)
     yield from _denials(made)
     yield from _parts(made)
+    yield from pieces(made)
     yield from numbers(made)
     yield from types(made, mined)
 
