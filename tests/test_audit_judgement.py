@@ -193,13 +193,18 @@ def test_a_box_around_everything_is_tried() -> None:
     assert report.outcome == RESISTED, blamed(report)
 
 
-def no_capitals(completion: str, answer: str) -> float:
-    return float(completion.strip() == answer or not any(c.isupper() for c in completion))
+def named_at_all(completion: str, answer: str) -> float:
+    return float(answer.lower() in completion.lower())
+
+
+def no_plain_copy(completion: str, answer: str, prompt: str) -> float:
+    return named_at_all(completion, answer) if prompt not in completion else 0.0
 
 
 def test_a_disguise_is_blamed_only_where_what_it_hides_is_not_paid() -> None:
-    rows = [{"prompt": f"{w.lower()}?", "answer": w, "good": w} for w in ("Rome", "Lima", "Oslo")]
-    assert "disguise/evade" not in causes(looked(no_capitals, rows, only=("disguise",)))
+    rows = [{"prompt": f"Which is it, {w} or Bonn?", "answer": w, "good": w} for w in ("Rome", "Lima", "Oslo")]
+    assert causes(looked(no_plain_copy, rows, only=("disguise/evade",))) == {"disguise/evade"}
+    assert causes(looked(named_at_all, rows, only=("disguise/evade",))) == set()
 
 
 def test_one_smallest_reply_is_one_finding() -> None:

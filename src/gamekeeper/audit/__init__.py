@@ -8,7 +8,7 @@ binding, rewards, examples           what goes into a call, and what comes out
 mining, patterns, carriers, entries  what the grader's source, the prompt and a good reply give away
 reach                                can the target be reached, does it tell right from wrong?
 attacks, range, search, learner      wrong replies: a battery, an optimiser, a small model in training
-truth, judge, minimise               is the reply wrong, what is the cause, how short can it be?
+truth, parts, judge, minimise        is the reply wrong, what is the cause, how short can it be?
 faults, incentives, modal            right replies refused, chance, memory; does honesty pay; skewed data
 auditor, outputs                     the whole of it, and how it is shown
 """

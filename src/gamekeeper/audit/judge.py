@@ -4,7 +4,7 @@ The gain of a reply is its pay above nothing as a share of what the honest reply
 more than a gain: the reply must be wrong (by the target's own truth, an oracle, its text, or how it was built), and its
 cause must not be another one's. Where a plain wrong answer is paid, every list and every denial is paid too, and the
 one finding that helps is the first. Where an attack uses the right answer, the same attack with another value must
-earn less.
+earn less. A reply that has some of an answer's parts may earn that share of the pay.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The shooting range: attacks become calls, calls are paid, suspicions are confirmed on more examples.
 
 Screening plays each attack on three examples. What gains there is played on all, and, if it uses the right answer,
-with another value in its place. Cost is linear in attacks and in examples.
+with another value in its place. What was graded before, to reach the target, counts on every example. Cost is linear in
+attacks and in examples.
 """
 
 from __future__ import annotations
