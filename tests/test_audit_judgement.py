@@ -57,6 +57,18 @@ def test_a_task_that_asks_for_an_estimate_has_a_tolerance() -> None:
     assert looked(to_a_fifth, rows, only=("answer/tolerance",)).outcome == RESISTED
 
 
+def the_nearer_the_more(completion: str, answer: str) -> float:
+    try:
+        return math.exp(-10 * abs(float(completion) - float(answer)) / float(answer))
+    except (ValueError, OverflowError):
+        return 0.0
+
+
+def test_pay_that_falls_with_the_distance_is_no_tolerance() -> None:
+    report = looked(the_nearer_the_more, FACTS, only=("answer",))
+    assert report.outcome == RESISTED, blamed(report)
+
+
 @given(st.integers(-(10**9), 10**9).map(str) | st.decimals(-9999, 9999, places=2).map(str))
 def test_wrong_values_are_far_from_the_answer(gold: str) -> None:
     value = value_of(gold)

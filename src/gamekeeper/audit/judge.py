@@ -32,6 +32,8 @@ _EASY = frozenset(("plain/null", "plain/nonsense", "plain/constant", "plain/wron
 _PLAINEST = ("plain/null", "plain/nonsense", "plain/wrong", "plain/constant")
 # Families whose fixed replies are texts that may be answers; a query, a program or an edit is made to fit one example.
 _SAYING = frozenset(("answer", "breaker", "disguise", "format", "report"))
+# What is near in value or in words may earn a part where the pay is graded; it is a hole where it earns all.
+_AS_GOOD = frozenset(("answer/tolerance", "answer/shuffle", "answer/order"))
 _NO_ANSWER = frozenset(("plain/null", "plain/nonsense"))
 # What pays for the cause on the left pays for those on the right as well, which then say nothing of their own.
 _EXPLAINS = {
@@ -207,7 +209,7 @@ def _baseline(shots: Sequence[Shot]) -> dict[int, float]:
 
 
 def _credited(shot: Shot, base: dict[int, float]) -> bool:
-    if shot.gain < (_HALF if shot.attack.near else NOTABLE):
+    if shot.gain < (_ALL if shot.attack.cause in _AS_GOOD else _HALF if shot.attack.near else NOTABLE):
         return False
     if shot.control is not None and shot.control > shot.gain - NOTABLE:
         return False

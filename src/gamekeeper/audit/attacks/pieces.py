@@ -32,7 +32,7 @@ def pieces(made: Maker) -> Iterator[Attack]:
     for name, pick in _PIECES.items():
         yield made("piece", name, partial(_picked, pick), knows=True)
     yield made("order", "items reversed", _backwards, knows=True)
-    yield made("order", "letters reversed", lambda s: s.wrap(s.gold[::-1]) if _is_word(s) else None, knows=True)
+    yield made("order", "letters reversed", _mirrored, knows=True)
     for name, size in (("first digit", 1), ("all but the last digit", -1)):
         yield made("fragment", name, lambda s, n=size: s.wrap(s.gold[:n]) if _is_number(s) else None, knows=True)
     yield made("normalised", "a hundredfold", lambda s: s.wrap(f"{s.gold}00") if _is_number(s) else None, knows=True)
@@ -71,10 +71,13 @@ def _backwards(scene: Scene) -> str | None:
     return scene.wrap(found[1](list(found[0])[::-1]))
 
 
-def _is_word(scene: Scene) -> bool:
+def _mirrored(scene: Scene) -> str | None:
+    """The letters or digits of the answer from behind, where that is another word, or a number far off."""
     gold = scene.gold.lower()
-    long = len(gold) > (1 if gold.isdigit() else _LEAST)
-    return scene.told and gold.isascii() and gold.isalnum() and long and gold != gold[::-1]
+    if not scene.told or not gold.isascii() or not gold.isalnum() or gold == gold[::-1]:
+        return None
+    far = abs(int(gold[::-1]) - int(gold)) * 2 >= int(gold) if gold.isdigit() else len(gold) > _LEAST
+    return scene.wrap(scene.gold[::-1]) if far else None
 
 
 def _is_number(scene: Scene) -> bool:
