@@ -16,7 +16,8 @@ import pytest
 from audit_graders import SUMS
 from audited import blamed, causes, looked
 from gamekeeper.audit import FOOLED, RESISTED, Settings
-from gamekeeper.audit.attacks import programs
+from gamekeeper.audit.attacks import answers, pieces, programs
+from gamekeeper.audit.attacks.base import Maker
 from gamekeeper.audit.auditor import Audit
 from gamekeeper.audit.examples import as_examples
 from gamekeeper.audit.finding import Example, Finding, Reach
@@ -264,6 +265,14 @@ def test_a_piece_of_the_answer_is_not_the_answer(hole: Any, closed: Any, rows: A
     assert cause in causes(looked(hole, rows, only=(cause,)))
     report = looked(closed, rows, only=(cause,))
     assert report.outcome == RESISTED, blamed(report)
+
+
+def test_right_replies_together_leave_out_what_is_right_here_too() -> None:
+    there = replace(in_scene("so 7", "7"), goods=("so 7", "it is 7", "1", "2", "3"))
+    made = [a.make(there) for a in pieces.pieces(Maker("answer", answers.TABLE)) if a.technique == "many-slots"]
+    assert made == [("1\n2\nso 7\n3",), ("1 2 so 7 3",)]
+    two = replace(there, goods=("so 7", "it is 7", "1"))
+    assert not [a for a in pieces.pieces(Maker("answer", answers.TABLE)) if a.technique == "many-slots" and a.make(two)]
 
 
 def test_order_does_not_count_where_the_prompt_asks_for_none() -> None:

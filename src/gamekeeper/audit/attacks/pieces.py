@@ -18,7 +18,7 @@ from gamekeeper.audit.finding import Turns
 from gamekeeper.audit.parts import document, glue_of, items, known_parts, ordered
 from gamekeeper.audit.scene import Scene
 
-_LEAST, _WORDS, _LONGEST = 3, 3, 8000
+_LEAST, _OTHERS, _WORDS, _LONGEST = 3, 2, 3, 8000
 Items = Sequence[Any]
 _PIECES: dict[str, Callable[[Items], Items]] = {
     "first item": lambda found: found[:1],
@@ -85,10 +85,15 @@ def _is_number(scene: Scene) -> bool:
 
 
 def _together(glue: str, scene: Scene) -> Turns | None:
-    """The honest replies to all examples, this one's neither first nor last where there are three."""
-    others = [text for text in dict.fromkeys(scene.goods) if text != scene.good_text]
-    if not others or scene.mined.runs_code or not (scene.told or known_parts(scene)):
+    """The honest replies to all examples, this one's neither first nor last, where it could be the one that counts."""
+    others = [text for text in dict.fromkeys(scene.goods) if not _like(scene, text)]
+    if len(others) < _OTHERS or scene.mined.runs_code or not (scene.told or known_parts(scene)):
         return None
     middle = (len(others) + 1) // 2
     text = glue.join([*others[:middle], scene.good_text, *others[middle:]])
     return (*scene.good[:-1], text) if len(text) <= _LONGEST and not truth.is_program(scene.good_text) else None
+
+
+def _like(scene: Scene, text: str) -> bool:
+    """Whether another example's honest reply may be right here, too."""
+    return text == scene.good_text or truth.contains(text, scene.gold)
