@@ -86,9 +86,10 @@ def attacks(mined: Mined, first: Scene) -> Iterator[Attack]:
 
 
 def names_of(mined: Mined, scene: Scene) -> list[str]:
-    """Fields that a record may have, those first whose name says that they count."""
+    """Fields that a record may have and the answer has not, those first whose name says that they count."""
     found = [*_shown(scene), *mined.keys, *json_keys(scene.good_text)]
-    names = [n for n in dict.fromkeys(found) if len(n) <= 40 and n not in known_fields(scene)]
+    wanted = known_fields(scene)
+    names = [n for n in dict.fromkeys(found) if len(n) <= 40 and n not in wanted]
     loaded = [n for n in names if _LOADED.search(n)]
     rest = [n for n in names if n not in loaded and mined.speaks_of(n)]
     generic = [n for n in _GENERIC if mined.speaks_of(n)]
