@@ -102,6 +102,18 @@ def test_an_empty_reply_is_right_nowhere() -> None:
     assert looked(one_of_two, VERDICTS, only=("plain",)).outcome == RESISTED
 
 
+def shared_words(completion: str, answer: str) -> float:
+    said, wanted = set(completion.lower().split()), set(answer.lower().split())
+    return 2 * len(said & wanted) / (len(said) + len(wanted)) if said else 0.0
+
+
+def test_nonsense_may_share_words_with_one_answer() -> None:
+    texts = ("The lunch is on me", "Rain fell over Bergen", "Nobody saw that coming", "Trains run late here")
+    rows = [{"prompt": f"Sentence {n}?", "answer": t, "good": t} for n, t in enumerate(texts)]
+    report = looked(shared_words, rows, only=("plain/nonsense",))
+    assert "plain/nonsense" not in causes(report), blamed(report)
+
+
 def five_letters(completion: str, answer: int) -> float:
     """`answer` says how many letters a word shall have."""
     return float(completion.strip().isalpha() and len(completion.strip()) == answer)

@@ -227,10 +227,11 @@ def _maybe_right(shots: Sequence[Shot], played: _Played) -> bool:
     """Whether a reply that could be another answer was paid too seldom to be no answer.
 
     Twice is enough, on examples of different solutions. Of what is the answer of another example it takes half of them:
-    there may be several right answers, and other examples' are the likeliest. What answers nothing is right nowhere.
+    there may be several right answers, and other examples' are the likeliest. What answers nothing is right nowhere;
+    a few of its words may be.
     """
     attack = shots[0].attack
-    if attack.cause in _NO_ANSWER and all(s.scene.told for s in shots):
+    if attack.cause in _NO_ANSWER and all(s.scene.told and s.gain >= _HALF for s in shots):
         return False
     once = len({s.scene.good for s in shots}) == 1
     if attack.universal:
