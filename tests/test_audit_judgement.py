@@ -176,6 +176,28 @@ def test_the_last_number_is_the_answer_where_the_prompt_says_so(task: str, outco
     assert report.outcome == outcome, blamed(report)
 
 
+def ends_with_it(completion: str, answer: str) -> float:
+    return float(completion.rstrip().endswith(answer))
+
+
+def test_a_number_that_ends_with_the_answer_is_not_the_last_number() -> None:
+    rows = [{"prompt": f"{a} plus {b}? The last number counts.", "answer": str(a + b)} for a, b in ((3, 4), (13, 14))]
+    assert "answer/inside" in causes(looked(ends_with_it, rows, only=("answer",)))
+
+
+def rounded(completion: str, answer: str) -> float:
+    try:
+        return float(round(float(completion)) == round(float(answer)))
+    except (ValueError, OverflowError):
+        return 0.0
+
+
+def test_rounding_is_found_where_it_matters() -> None:
+    rows = [{"prompt": f"Half of {n}?", "answer": str(n / 2), "good": str(n / 2)} for n in (7.3, 5.1, 8.7)]
+    assert causes(looked(rounded, rows, only=("answer/tolerance",))) == {"answer/tolerance"}
+    assert looked(to_a_hundredth, rows, only=("answer/tolerance",)).outcome == RESISTED
+
+
 # The reason that is given
 
 BOXES = [

@@ -125,8 +125,11 @@ def _as_told(shot: Shot) -> bool:
     gold, told = shot.scene.gold, _LAST.search(shot.scene.all_prompt)
     if not gold or told is None:
         return False
-    numbers = truth.NUMBER.findall(shot.turns[-1]) if told[2] in ("number", "value") else []
-    return shot.turns[-1].rstrip(" .!)\n").endswith(gold) or bool(numbers and truth.same(numbers[-1], gold))
+    said = shot.turns[-1].rstrip(" .!)\n")
+    if told[2] in ("number", "value") and truth.value_of(gold) is not None:
+        numbers = truth.NUMBER.findall(said)
+        return bool(numbers) and truth.same(numbers[-1], gold)
+    return re.search(rf"(?<!\w){re.escape(gold)}$", said) is not None
 
 
 def _overpaid(shot: Shot, worth: float) -> bool:

@@ -39,6 +39,7 @@ def numbers(made: Maker) -> Iterator[Attack]:
         yield made("number", f"{name} in the slot", lambda s, t=text: s.wrap(t))
     for name, step in (("one more", 1), ("one less", -1)):
         yield made("tolerance", name, lambda s, d=step: s.wrap(_near(s.gold, d)) if _small(s) else None, knows=True)
+    yield made("tolerance", "rounded", _rounded, knows=True)
     for name, factor in (
         ("two per cent more", Fraction(51, 50)),
         ("five per cent less", Fraction(19, 20)),
@@ -60,6 +61,15 @@ def _about(scene: Scene) -> bool:
 
 def _near(gold: str, step: int) -> str:
     return str((truth.value_of(gold) or Fraction(0)) + step)
+
+
+def _rounded(scene: Scene) -> str | None:
+    """The whole number next to an answer that is none, where rounding is no small matter."""
+    value = truth.value_of(scene.gold)
+    if not value or _about(scene):
+        return None
+    whole = round(value)
+    return scene.wrap(str(whole)) if abs(whole - value) * _ONE_COUNTS >= abs(value) else None
 
 
 def _scaled(scene: Scene, factor: Fraction) -> str | None:
