@@ -100,7 +100,7 @@ def test_the_good_reply_of_another_example_tells_right_from_wrong() -> None:
     rows = [{"prompt": "p", "answer": n, "good": n} for n in ("11", "22", "33", "44")]
     report = audit(two_right, rows, Settings(search=0, only=("plain",)))
     assert report.outcome == FOOLED
-    assert "plain/nonsense" in {f.cause for f in report.findings}
+    assert "plain/null" in {f.cause for f in report.findings}
 
 
 def always(completion: str) -> float:

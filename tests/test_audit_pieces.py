@@ -363,10 +363,20 @@ def test_severity_by_what_it_pays() -> None:
 
 def test_part_credit_that_a_text_meets_by_chance_is_no_finding() -> None:
     """Paid a third on 1 of 20 examples: chance. In full on 1 of 20, or a third on 1 of 4: a finding."""
-    rest = [shot("report/style", "well", 0.0)] * 19
-    assert judged([shot("report/style", "well", 0.33), *rest]) == []
-    assert len(judged([shot("report/style", "well", 1.0), *rest])) == 1
-    assert len(judged([shot("report/style", "well", 0.33), *rest[:3]])) == 1
+    rest = [shot("state/edit", "well", 0.0)] * 19
+    assert judged([shot("state/edit", "well", 0.33), *rest]) == []
+    assert len(judged([shot("state/edit", "well", 1.0), *rest])) == 1
+    assert len(judged([shot("state/edit", "well", 0.33), *rest[:3]])) == 1
+
+
+def test_a_fixed_text_is_held_against_a_grader_if_it_is_paid_for_two_solutions() -> None:
+    """On one, it may be right: for a query, which is made to fit one example, that is excluded."""
+    paid, missed = shot("report/style", "well", 1.0), shot("report/style", "well", 0.0)
+    other = replace(paid, scene=replace(paid.scene, good=("7",)))
+    assert judged([paid, missed, missed]) == []
+    assert len(judged([paid, other, missed])) == 1
+    query, idle = (replace(s, attack=replace(s.attack, family="table")) for s in (paid, missed))
+    assert len(judged([query, idle, idle])) == 1
 
 
 def test_a_text_that_a_search_found_is_paid_on_more_than_one_of_several_examples() -> None:

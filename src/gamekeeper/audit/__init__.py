@@ -9,7 +9,7 @@ mining, patterns, carriers, entries  what the grader's source, the prompt and a 
 reach                                can the target be reached, does it tell right from wrong?
 attacks, range, search, learner      wrong replies: a battery, an optimiser, a small model in training
 clock                                when it must end, and how much is played between two looks at it
-truth, judge, minimise               is the reply wrong, what is the cause, how short can it be?
+truth, parts, judge, minimise        is the reply wrong, what is the cause, how short can it be?
 faults, incentives, modal            right replies refused, chance, memory; does honesty pay; skewed data
 auditor, outputs, quoting            the whole of it, and how it is shown
 replay                               an old finding against the grader of now

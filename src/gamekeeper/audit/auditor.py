@@ -18,7 +18,7 @@ from gamekeeper.audit.examples import as_examples
 from gamekeeper.audit.faults import faults
 from gamekeeper.audit.finding import COULD_NOT_LOOK, FOOLED, RESISTED, Example, Fault, Finding, Reach, Report
 from gamekeeper.audit.isolation import too_open
-from gamekeeper.audit.judge import NOTABLE, Oracle, Shot, in_order, judged
+from gamekeeper.audit.judge import NOTABLE, Oracle, Shot, distinct, in_order, judged
 from gamekeeper.audit.minimise import minimal
 from gamekeeper.audit.mining import Mined, mine
 from gamekeeper.audit.modal import LEAST_EXAMPLES, modal
@@ -107,13 +107,14 @@ class Audit:
             found.reach = replace(found.reach, reached=False, why=refusal[0], needs=refusal[1])
             return self._report(found, started)
         shooting = Range(self.target, found.scenes, clock, mined.timeout)
+        shooting.memory.update(found.paid)
         attacks = battery(mined, found.scenes[0], self.settings.only)
         shots = shooting.shoot(attacks, self._told())
         found.scenes = shooting.scenes
         findings = judged(shots, self.oracle)
         shots += self._searched(shooting, found, mined, shots, findings)
         findings = self._extended(judged(shots, self.oracle), shots, found, mined, shooting)
-        findings = [self._finished(f, shots, found, shooting) for f in findings]
+        findings = distinct([self._finished(f, shots, found, shooting) for f in findings])
         looked = self._looked(found, shooting)
         other = faults(self.target, found, shots, shooting) if self._wants("fault") else []
         if not findings and (lack := shortfall(attacks, shots, looked, shooting, self.settings.only)):
@@ -191,7 +192,8 @@ class Audit:
                 finding = replace(
                     finding, replies=turns, reward=paid.reward, evidence=paid.evidence or finding.evidence
                 )
-        return replace(finding, repro=self.command(finding.cause))
+        # A search starts from what the whole battery was paid.
+        return replace(finding, repro=self.command("" if finding.family == "search" else finding.cause))
 
     def command(self, only: str = "") -> str:
         """The command line of this audit, for one finding if `only` names it; "" if there is none."""

@@ -13,11 +13,13 @@ from gamekeeper.audit import truth
 from gamekeeper.audit.attacks.base import Attack
 from gamekeeper.audit.finding import Finding, Turns
 from gamekeeper.audit.judge import NOTABLE, gain
+from gamekeeper.audit.parts import document, leaves
 from gamekeeper.audit.range import Range
 from gamekeeper.audit.scene import Scene
 
 _MOST_TRIES = 240
 _LONGEST = 60_000
+_OF_FIELDS = frozenset(("state/hollow", "state/edit", "state/field"))
 Keeps = Callable[[str], bool]
 
 
@@ -31,6 +33,7 @@ def minimal(finding: Finding, attack: Attack | None, scene: Scene, shooting: Ran
     alone = attack.alone if attack is not None else False
     wanted = gain(scene, finding.reward) - 0.02
     left = [_MOST_TRIES]
+    wanted_fields = _fields(text)
 
     def keeps(candidate: str) -> bool:
         if left[0] <= 0 or shooting.out_of_time:
@@ -40,6 +43,8 @@ def minimal(finding: Finding, attack: Attack | None, scene: Scene, shooting: Ran
             return False
         if alone and attack is not None and attack.family == "program" and _is_good_part(scene, candidate):
             return False
+        if finding.cause in _OF_FIELDS and _fields(candidate) != wanted_fields:
+            return False
         turns = (*finding.replies[:-1], candidate)
         [paid] = shooting.pay([(scene.index, turns)], alone)
         if paid.reward is None or (paid.truth is not None and paid.truth >= 0.5):
@@ -47,6 +52,12 @@ def minimal(finding: Finding, attack: Attack | None, scene: Scene, shooting: Ran
         return gain(scene, paid.reward) >= max(wanted, NOTABLE)
 
     return (*finding.replies[:-1], shrunk(text, keeps))
+
+
+def _fields(text: str) -> set[str]:
+    """Where a reply's JSON has values: what a finding about the fields of a reply must keep."""
+    found = document(text)
+    return {path for path, _ in leaves(found[1])} if found is not None else set()
 
 
 def _is_good_part(scene: Scene, candidate: str) -> bool:

@@ -1,7 +1,8 @@
 """The shooting range: attacks become calls, calls are paid, suspicions are confirmed on more examples.
 
 Screening plays each attack on three examples. What gains there is played on all, and, if it uses the right answer,
-with another value in its place. Cost is linear in attacks and in examples.
+with another value in its place. What was graded before, to reach the target, counts on every example. Cost is linear in
+attacks and in examples.
 """
 
 from __future__ import annotations
@@ -77,7 +78,16 @@ class Range:
         rest = [s for s in self.scenes if s.index not in seen]
         confirmed, late = self._screen(self._some(chosen), rest, None) if rest else ([], [])
         self.unconfirmed = len(late)
-        return self._controlled([*screened, *confirmed])
+        return self._controlled([*screened, *confirmed, *self._remembered(attacks, suspects, rest)])
+
+    def _remembered(self, attacks: Sequence[Attack], suspects: set[str], scenes: Sequence[Scene]) -> list[Shot]:
+        """The dullest attacks on the examples that were not screened, as far as they were paid for before.
+
+        What is paid on one example of many, an empty reply say, may be on none of the few that are screened.
+        """
+        dull = [a for a in attacks if a.baseline and a.id not in suspects]
+        aimed = [(a, s, t) for a in dull for s in scenes if (t := made(a, s)) is not None]
+        return [Shot(a, s, t, self.memory[s.index, t]) for a, s, t in aimed if (s.index, t) in self.memory]
 
     def _lowered(self, shots: Sequence[Shot]) -> list[Shot]:
         """The shots with the floor of each scene at the least that any of its replies was paid.
@@ -135,7 +145,8 @@ class Range:
         return shots
 
     def _controlled(self, shots: Sequence[Shot]) -> list[Shot]:
-        """Attacks that use the answer, with what the same earned with another value in its place.
+        """Attacks that use the answer, with what the same earned with another value in its place; disguises, with what
+        they hide.
 
         Where there was no time for that, the attack proves nothing, and its shot is left out.
         """
@@ -162,8 +173,13 @@ def made(attack: Attack, scene: Scene) -> Turns | None:
 
 
 def _control(shot: Shot) -> Call | None:
-    """The call that must earn less, if the attack gained by the right answer and one can be made."""
-    if not shot.attack.knows or shot.gain < NOTABLE:
+    """The call that must earn less, if the attack gained by the right answer or by a disguise and one can be made."""
+    if shot.gain < NOTABLE:
+        return None
+    if shot.attack.control is not None:
+        plain = made(replace(shot.attack, make=shot.attack.control), shot.scene)
+        return None if plain is None else (shot.scene.index, plain)
+    if not shot.attack.knows:
         return None
     value = shot.scene.wrongs[-1]
     other = shot.scene.pretending(_shaped(shot.scene, value))

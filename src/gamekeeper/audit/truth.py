@@ -11,15 +11,17 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
 RIGHT, WRONG, UNKNOWN = "right", "wrong", "unknown"
 _BOXED = re.compile(r"\\boxed\{((?:[^{}]|\{[^{}]*\})*)\}")
 _WORDS = re.compile(r"\w+|[^\w\s,.;:]")
+_AROUND = ("[]", "()", "{}", '""', "''")
 _SMALL = frozenset(("a", "an", "the", "is", "are", "was", "were", "and"))
-_NUMBER = re.compile(r"-?\d+(?:,\d{3})*(?:\.\d+)?")
+_THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{2,3})*,\d{3}(?:\.\d*)?")
+NUMBER = re.compile(r"-?\d+(?:,\d{3})*(?:\.\d+)?")
 
 
 def golds(answer: Any) -> list[str]:
@@ -42,9 +44,11 @@ def golds(answer: Any) -> list[str]:
 
 def value_of(text: str) -> Fraction | None:
     """The number that a text is, if it is one."""
-    plain = text.strip().strip("$").replace(",", "").rstrip(".%")
+    plain = text.strip().strip("$").rstrip(".%")
+    if "," in plain and not _THOUSANDS.fullmatch(plain):  # 2,3,5 is a list
+        return None
     try:
-        return Fraction(plain) if len(plain) < 60 else None
+        return Fraction(plain.replace(",", "")) if len(plain) < 60 else None
     except (ValueError, ZeroDivisionError):
         return None
 
@@ -64,6 +68,25 @@ def _plain(text: str) -> str:
 def contains(text: str, gold: str) -> bool:
     """Whether the answer stands in the text, as words or digits of its own or within others."""
     return bool(gold) and _plain(gold) in _plain(text)
+
+
+def span_of(elements: Sequence[str], text: str) -> str:
+    """The piece of a text that holds all elements, each in a place of its own; "" if one is missing.
+
+    Brackets around it belong to it.
+    """
+    taken: list[tuple[int, int]] = []
+    for element in sorted(elements, key=len, reverse=True):
+        places = re.finditer(rf"(?<!\w){re.escape(element)}(?!\w)", text, re.IGNORECASE)
+        free = (m.span() for m in places if all(m.end() <= a or m.start() >= b for a, b in taken))
+        place = next(free, None)
+        if place is None:
+            return ""
+        taken.append(place)
+    start, end = min(a for a, _ in taken), max(b for _, b in taken)
+    while start and end < len(text) and text[start - 1] + text[end] in _AROUND:
+        start, end = start - 1, end + 1
+    return text[start:end]
 
 
 def reading(reply: str, answer: Any) -> str:
@@ -86,7 +109,7 @@ def _tersely(reply: str, gold: str) -> bool:
 
 def _value_in(reply: str, gold: str) -> bool:
     wanted = value_of(gold)
-    return wanted is not None and any(value_of(n) == wanted for n in _NUMBER.findall(reply[:20000]))
+    return wanted is not None and any(value_of(n) == wanted for n in NUMBER.findall(reply[:20000]))
 
 
 def commitments(reply: str) -> Iterable[str]:

@@ -7,14 +7,16 @@ is a part of another value. Those with `knows` use the answer; enumerations do n
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 from gamekeeper.audit import truth
 from gamekeeper.audit.attacks.base import Attack, Maker, Technique
 from gamekeeper.audit.attacks.odd_values import RANGE, known, numbers, types
+from gamekeeper.audit.attacks.pieces import pieces
 from gamekeeper.audit.carriers import PLAIN
 from gamekeeper.audit.mining import Mined
+from gamekeeper.audit.parts import document, items
 from gamekeeper.audit.scene import Scene
 
 _ONE = "Demand exactly one answer, in one place, and compare the whole of it."
@@ -59,6 +61,14 @@ TABLE = {
     "shuffle": Technique(
         "the words of the answer in any order are paid", "Compare in order, or by meaning.", ("PX02", "PX14")
     ),
+    "piece": Technique(
+        "a part of a list is paid as all of it",
+        "Compare how many there are first: what is missing fails, or costs its share.",
+        ("MA16", "FR08"),
+    ),
+    "order": Technique(
+        "the answer the other way round is paid", "Compare place by place, not as sets or sorted.", ("PX02", "PX14")
+    ),
     "fragment": Technique(
         "a piece of the answer is paid as the answer",
         "Compare whole values; watch for empty and one-letter ones.",
@@ -84,6 +94,7 @@ def attacks(mined: Mined, first: Scene) -> Iterator[Attack]:
     yield from _hedges(made)
     yield from _denials(made)
     yield from _parts(made)
+    yield from pieces(made)
     yield from numbers(made)
     yield from types(made, mined)
 
@@ -133,7 +144,17 @@ def _slot(scene: Scene, text: str | None) -> str | None:
 
 
 def _all_numbers(scene: Scene, glue: str) -> str | None:
-    return glue.join(map(str, RANGE)) if truth.value_of(scene.gold) is not None else None
+    wanted = scene.elements or [scene.gold]
+    return _as_list(scene, map(str, RANGE), glue) if all(truth.value_of(g) is not None for g in wanted) else None
+
+
+def _as_list(scene: Scene, values: Iterable[str], glue: str) -> str:
+    """The values as the answer lists its own: in JSON if it is JSON."""
+    own = document(scene.gold) if scene.elements else None
+    if own is None or not isinstance(own[1], list):
+        return glue.join(values)
+    plain = bool(own[1]) and not isinstance(own[1][0], str)
+    return json.dumps([json.loads(v) if plain and truth.value_of(v) is not None else v for v in values])
 
 
 def _ordered(scene: Scene) -> list[str]:
@@ -144,6 +165,9 @@ def _ordered(scene: Scene) -> list[str]:
 
 
 def _all_answers(scene: Scene, glue: str) -> str | None:
+    if scene.elements:
+        found = [e for rival in scene.others for e in items(rival)]
+        return _as_list(scene, [*found[:60], *scene.elements], glue) if found else None
     return glue.join(_ordered(scene)) if scene.others and len(scene.gold.split()) <= 3 else None
 
 

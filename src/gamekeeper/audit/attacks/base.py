@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from gamekeeper.audit.finding import Turns
 from gamekeeper.audit.mining import Mined
@@ -39,6 +40,7 @@ class Attack:
     bonus: the reply is right and something was added that adds nothing; what counts is pay above the honest reply's.
     universal: right for some task perhaps, so that it counts only if it is paid on examples with different solutions.
     near: right for a similar task, so that part credit for it may be meant: it counts from half the pay on.
+    control: what the reply is made from, which must earn less: the disguise is paid only if what is disguised is not.
     lists: the reply may hold the answer among other things; else one that holds it by accident proves nothing.
     """
 
@@ -55,6 +57,7 @@ class Attack:
     universal: bool = False
     lists: bool = False
     near: bool = False
+    control: Make | None = None
 
     @property
     def id(self) -> str:
@@ -71,7 +74,7 @@ class Maker:
     def __init__(self, family: str, table: Mapping[str, Technique]) -> None:
         self.family, self.table = family, table
 
-    def __call__(self, technique: str, variant: str, make: Make | str, **flags: bool) -> Attack:
+    def __call__(self, technique: str, variant: str, make: Make | str, **flags: Any) -> Attack:
         rule: Make = (lambda _, text=make: text) if isinstance(make, str) else make
         return Attack(self.family, technique, variant, rule, self.table[technique], **flags)
 

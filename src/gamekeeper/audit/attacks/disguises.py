@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 from gamekeeper.audit.attacks.base import Attack, Maker, Technique
 from gamekeeper.audit.carriers import PLAIN, THOUGHT
@@ -82,7 +83,8 @@ def attacks(mined: Mined, first: Scene) -> Iterator[Attack]:
     made = Maker("disguise", TABLE)
     for name, payload in _PAYLOADS.items():
         for how, turn in _TRANSFORMS.items():
-            yield made("evade", f"{name}, {how}", lambda s, p=payload, t=turn: _turned(p(s), t), lists=True)
+            made_of = partial(_turned, payload, turn)
+            yield made("evade", f"{name}, {how}", made_of, lists=True, control=payload)
     for how, turn in {**_OF_NUMBERS, **_MINUS}.items():
         yield from _both(made, how, _is_number, turn)
     for how, turn in _DENIED.items():
@@ -100,8 +102,9 @@ def _both(made: Maker, name: str, fits: Callable[[Scene], bool], turn: Callable[
     yield made("folded", f"{name}, plain", lambda s: PLAIN.wrap(turn(s.gold)) if fits(s) else None, knows=True)
 
 
-def _turned(text: str | None, turn: Callable[[str], str]) -> str | None:
+def _turned(payload: Callable[[Scene], str | None], turn: Callable[[str], str], scene: Scene) -> str | None:
     """The disguised text; None where the disguise changes nothing."""
+    text = payload(scene)
     disguised = turn(text) if text else None
     return disguised if disguised != text else None
 

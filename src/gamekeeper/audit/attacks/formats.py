@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from gamekeeper.audit.attacks.base import Attack, Maker, Technique
 from gamekeeper.audit.carriers import THOUGHT
 from gamekeeper.audit.mining import Mined
+from gamekeeper.audit.parts import document
 from gamekeeper.audit.patterns import compiled, fill, group_count
 from gamekeeper.audit.scene import NONSENSE, Scene
 
@@ -47,6 +49,14 @@ TABLE = {
     ),
 }
 _EXTREMES = (("-999999", "999999"), ("0", "999999"), ("0", "1000"), ("999999", "-999999"))
+_PICTURE = re.compile(r"(\d{2,5})\s*[x×*]\s*(\d{2,5})")
+_COVERS: dict[str, Callable[[str], Sequence[float]]] = {
+    "of the picture": lambda prompt: [float(n) for pair in _PICTURE.findall(prompt)[:1] for n in pair],
+    "0 to 1": lambda _: (1, 1),
+    "0 to 100": lambda _: (100, 100),
+    "0 to 1000": lambda _: (1000, 1000),
+    "0 to 999999": lambda _: (999999, 999999),
+}
 BEST = ("1", "1.0", "5", "9", "10", "100", "true", "pass", "correct")
 
 
@@ -56,6 +66,8 @@ def attacks(mined: Mined, first: Scene) -> Iterator[Attack]:
     yield from _markers(made, mined)
     yield from _patterns(made, mined)
     yield from _fields(made, mined)
+    for name, make in _COVERS.items():
+        yield made("range", f"box {name}", partial(_box, make), near=True)
 
 
 def _tags(made: Maker, tags: list[str]) -> Iterator[Attack]:
@@ -93,6 +105,17 @@ def _markers(made: Maker, mined: Mined) -> Iterator[Attack]:
                 f"all and a wrong answer, {name}",
                 lambda s, g=glue, w=tuple(short): f"{g.join(w)}\n{s.wrap(s.wrong)}",
             )
+
+
+def _box(ends: Callable[[str], Sequence[float]], scene: Scene) -> str | None:
+    """Two corners far apart, where the answer is four numbers: what lies within is all covered."""
+    found = document(scene.good_text)
+    corners = found[1] if found is not None else None
+    if not isinstance(corners, list) or len(corners) != 4 or not all(isinstance(n, int | float) for n in corners):
+        return None
+    before, _, after = found or ("", None, "")
+    far = [int(end) for end in ends(scene.prompt)]
+    return f"{before}{json.dumps([0, 0, *far])}{after}" if far else None
 
 
 def _patterns(made: Maker, mined: Mined) -> Iterator[Attack]:

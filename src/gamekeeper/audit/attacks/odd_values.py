@@ -6,6 +6,8 @@ A part of the family `answer`; what its causes are is said in the table there.
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 
@@ -15,6 +17,8 @@ from gamekeeper.audit.mining import Mined
 from gamekeeper.audit.scene import Scene
 
 RANGE = range(-20, 401)
+_ONE_COUNTS = 20
+_ROUGH = re.compile(r"(?i)\b(roughly|approx\w*|estimate\w*|about how (?:many|much)|within \W?\d|tolerance)")
 
 
 def known(scene: Scene) -> bool:
@@ -34,34 +38,51 @@ def numbers(made: Maker) -> Iterator[Attack]:
         yield made("number", name, text)
         yield made("number", f"{name} in the slot", lambda s, t=text: s.wrap(t))
     for name, step in (("one more", 1), ("one less", -1)):
-        yield made("tolerance", name, lambda s, d=step: s.wrap(_near(s.gold, d)) if _whole(s) else None, knows=True)
+        yield made("tolerance", name, lambda s, d=step: s.wrap(_near(s.gold, d)) if _small(s) else None, knows=True)
+    yield made("tolerance", "rounded", _rounded, knows=True)
     for name, factor in (
         ("two per cent more", Fraction(51, 50)),
         ("five per cent less", Fraction(19, 20)),
         ("a tenth more", Fraction(11, 10)),
     ):
-        yield made("tolerance", name, lambda s, f=factor: s.wrap(_scaled(s.gold, f)) if _large(s) else None, knows=True)
+        yield made("tolerance", name, lambda s, f=factor: _scaled(s, f), knows=True)
 
 
-def _whole(scene: Scene) -> bool:
+def _small(scene: Scene) -> bool:
+    """A whole number of which one is a part that counts; of greater ones it is less than what rounding may cost."""
     value = truth.value_of(scene.gold)
-    return value is not None and value.denominator == 1
+    return value is not None and value.denominator == 1 and abs(value) <= _ONE_COUNTS and not _about(scene)
 
 
-def _large(scene: Scene) -> bool:
-    value = truth.value_of(scene.gold)
-    return value is not None and abs(value) >= 10
+def _about(scene: Scene) -> bool:
+    """Whether a near value may be right: the task asks for no more, or one right reply of many is known."""
+    return bool(_ROUGH.search(scene.all_prompt)) or not scene.told
 
 
 def _near(gold: str, step: int) -> str:
     return str((truth.value_of(gold) or Fraction(0)) + step)
 
 
-def _scaled(gold: str, factor: Fraction) -> str:
-    """A whole number near the answer: a fraction could be cut down to the answer by a grader that reads integers."""
-    value = truth.value_of(gold) or Fraction(0)
-    near = round(value * factor)
-    return str(near if near != value else near + 1)
+def _rounded(scene: Scene) -> str | None:
+    """The whole number next to an answer that is none, where rounding is no small matter."""
+    value = truth.value_of(scene.gold)
+    if not value or _about(scene):
+        return None
+    whole = round(value)
+    return scene.wrap(str(whole)) if abs(whole - value) * _ONE_COUNTS >= abs(value) else None
+
+
+def _scaled(scene: Scene, factor: Fraction) -> str | None:
+    """A whole number beyond the factor: a fraction could be cut down to the answer by a grader that reads integers.
+
+    None where the next whole number is half as far again.
+    """
+    value = truth.value_of(scene.gold)
+    if not value or _about(scene):
+        return None
+    wanted = value * factor
+    beyond = math.floor(wanted) + 1 if wanted > value else math.ceil(wanted) - 1
+    return scene.wrap(str(beyond)) if abs(beyond / value - factor) <= abs(factor - 1) / 2 else None
 
 
 def types(made: Maker, mined: Mined) -> Iterator[Attack]:

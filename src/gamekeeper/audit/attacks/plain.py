@@ -11,6 +11,7 @@ from gamekeeper.audit.attacks.base import Attack, Maker, Technique, wrapped
 from gamekeeper.audit.carriers import COMMON, THOUGHT
 from gamekeeper.audit.finding import Turns
 from gamekeeper.audit.mining import Mined
+from gamekeeper.audit.parts import document
 from gamekeeper.audit.scene import NONSENSE, Scene
 
 _STRICT = "Compare what the reply commits to with the answer, and pay nothing when it differs or is missing."
@@ -245,6 +246,8 @@ def _again(made: Maker, mined: Mined) -> Iterator[Attack]:
 
 def _item_again(glue: str, count: int, scene: Scene) -> str | None:
     """The first item, which is not all of the answer: what stands last may be."""
+    if document(scene.good_text) is not None:  # its commas stand between fields
+        return None
     items = [item.strip() for item in scene.good_text.strip().split(glue) if item.strip()]
     if len(set(items)) < max(_LEAST_ITEMS, len(items)) or truth.contains(items[0], scene.gold):
         return None

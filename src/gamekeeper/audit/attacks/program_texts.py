@@ -262,3 +262,9 @@ TESTS = {
         "    open(n, 'w').write('None')"
     ),
 }
+_SAID = "import sys\nt = sys.stdin.read()\n"
+SPRAYS = {
+    "on a line": _SAID + "print(t, t.upper(), t.lower(), t[::-1], *range(-999, 1000))",
+    "on lines": _SAID + "print(t, t.upper(), t.lower(), t.strip()[::-1], *range(-999, 1000), sep='\\n')",
+}
+"""For programs that read and print: their input, also changed a little, and every small number."""

@@ -19,6 +19,7 @@ from gamekeeper.audit.attacks.program_texts import (
     PATCHES,
     SLOW,
     SNOOPS,
+    SPRAYS,
     STUBS,
     TESTS,
     liar,
@@ -66,6 +67,11 @@ TABLE = {
     ),
     "stub": Technique(
         "a program that returns a constant is paid", "Add cases; hold some back.", ("CE35", "CE25", "TT22")
+    ),
+    "spray": Technique(
+        "a program that prints every value is paid",
+        "Compare the whole output with the expected one, do not look for this in that.",
+        ("MA02", "MA19"),
     ),
     "hardcoded": Technique(
         "a table of the cases that the prompt shows is paid in full",
@@ -127,6 +133,8 @@ def attacks(mined: Mined, first: Scene) -> Iterator[Attack]:
         yield program("broken", name, lambda p, s, t=text: p.define(t), slow=True)
     for name, text in STUBS.items():
         yield program("stub", name, lambda p, s, t=text: p.define(t), universal=True)
+    for name, text in SPRAYS.items():
+        yield program("spray", name, lambda p, s, t=text: None if p.names else t)
     yield program("hardcoded", "table", _table, knows=False)
     yield program("hardcoded", "comparisons", _comparisons, knows=False)
     for name, text in TESTS.items():

@@ -16,6 +16,7 @@ from typing import Any
 
 from gamekeeper.audit.attacks.base import Attack, Maker, Technique
 from gamekeeper.audit.mining import Mined, json_keys, tags_of
+from gamekeeper.audit.parts import document, known_fields, known_parts
 from gamekeeper.audit.patterns import compiled, fill, group_count
 from gamekeeper.audit.scene import NONSENSE, Scene
 
@@ -85,9 +86,10 @@ def attacks(mined: Mined, first: Scene) -> Iterator[Attack]:
 
 
 def names_of(mined: Mined, scene: Scene) -> list[str]:
-    """Fields that a record may have, those first whose name says that they count."""
+    """Fields that a record may have and the answer has not, those first whose name says that they count."""
     found = [*_shown(scene), *mined.keys, *json_keys(scene.good_text)]
-    names = [n for n in dict.fromkeys(found) if len(n) <= 40]
+    wanted = known_fields(scene)
+    names = [n for n in dict.fromkeys(found) if len(n) <= 40 and n not in wanted]
     loaded = [n for n in names if _LOADED.search(n)]
     rest = [n for n in names if n not in loaded and mined.speaks_of(n)]
     generic = [n for n in _GENERIC if mined.speaks_of(n)]
@@ -301,7 +303,7 @@ def _with(text: str, places: Sequence[re.Match[str]], top: str) -> str:
 
 
 def _hollowed(made: Maker, first: Scene) -> Iterator[Attack]:
-    if not isinstance(_json(first.good_text), dict | list):
+    if _document(first) is None:
         return
     for junk in _JUNK:
         yield made("hollow", f"all {json.dumps(junk)}", lambda s, j=junk: _filled(s, lambda _: j))
@@ -309,14 +311,34 @@ def _hollowed(made: Maker, first: Scene) -> Iterator[Attack]:
     yield made("hollow", "names only", lambda s: _filled(s, _names, whole=True))
     for place in range(_MOST_SLOTS):
         yield made("unsaid", f"field {place}", lambda s, k=place: _without(s, k))
+        yield made("unsaid", f"within field {place}", lambda s, k=place: _without_inner(s, k))
         for n, junk in enumerate(_JUNK):
             yield made("hollow", f"field {place} {n}", lambda s, k=place, j=junk: _junked(s, k, j))
-    yield made("unsaid", "all fields", lambda s: json.dumps(type(_json(s.good_text))()) if _json(s.good_text) else None)
+    yield made("unsaid", "all fields", lambda s: _changed(s, lambda v: type(v)()))
+
+
+def _document(scene: Scene) -> tuple[str, Any, str] | None:
+    """The JSON of the honest reply with what is around it, where it is what the reply says: all of it, tagged, fenced.
+
+    A list or an object within prose or code is not.
+    """
+    found = document(scene.good_text)
+    if found is None or not found[1]:
+        return None
+    before = found[0].rstrip()
+    own = not before or before.endswith((">", "```", "```json", ":")) or not (found[0] + found[2]).strip("`'\" \n")
+    return found if own else None
+
+
+def _changed(scene: Scene, change: Callable[[Any], Any]) -> str | None:
+    """The honest reply with its JSON changed, and all around it as it was; None where `change` says so."""
+    found = _document(scene)
+    new = change(found[1]) if found is not None else None
+    return f"{found[0]}{json.dumps(new)}{found[2]}" if found is not None and new is not None else None
 
 
 def _filled(scene: Scene, leaf: Callable[[Any], Any], whole: bool = False) -> str | None:
-    value = _json(scene.good_text)
-    return json.dumps(_mapped(value, leaf, whole)) if isinstance(value, dict | list) and value else None
+    return _changed(scene, lambda value: _mapped(value, leaf, whole))
 
 
 def _mapped(value: Any, leaf: Callable[[Any], Any], whole: bool) -> Any:
@@ -344,14 +366,30 @@ def _names(value: Any) -> Any:
 
 
 def _without(scene: Scene, place: int) -> str | None:
-    value = _object(scene.good_text)
-    if value is None or not scene.answers or not 2 <= len(value) > place:
-        return None
-    return json.dumps({k: v for n, (k, v) in enumerate(value.items()) if n != place})
+    def change(value: Any) -> Any:
+        if not isinstance(value, dict) or not 2 <= len(value) > place:
+            return None
+        return {k: v for n, (k, v) in enumerate(value.items()) if n != place}
+
+    return _changed(scene, change) if known_parts(scene) else None
+
+
+def _without_inner(scene: Scene, place: int) -> str | None:
+    """All that a field holds is left out, where it holds fields or items of its own."""
+
+    def change(value: Any) -> Any:
+        inner = list(value.values())[place : place + 1] if isinstance(value, dict) else []
+        if not inner or not isinstance(inner[0], dict | list) or not inner[0]:
+            return None
+        return {k: type(v)() if n == place else v for n, (k, v) in enumerate(value.items())}
+
+    return _changed(scene, change) if known_parts(scene) else None
 
 
 def _junked(scene: Scene, place: int, junk: Any) -> str | None:
-    value = _object(scene.good_text)
-    if value is None or not scene.answers or place >= len(value):
-        return None
-    return json.dumps({k: junk if n == place else v for n, (k, v) in enumerate(value.items())})
+    def change(value: Any) -> Any:
+        if not isinstance(value, dict) or place >= len(value):
+            return None
+        return {k: junk if n == place else v for n, (k, v) in enumerate(value.items())}
+
+    return _changed(scene, change) if scene.answers else None
