@@ -6,7 +6,7 @@
 target, client, worker, wire, jail   the target in a throw-away child, and the protocols it is met by
 binding, rewards, examples           what goes into a call, and what comes out
 mining, patterns, carriers, entries  what the grader's source, the prompt and a good reply give away
-reach                                can the target be reached, does it tell right from wrong?
+reach, levels                        can the target be reached, does it tell right from wrong?
 attacks, range, search, learner      wrong replies: a battery, an optimiser, a small model in training
 clock                                when it must end, and how much is played between two looks at it
 truth, parts, judge, minimise        is the reply wrong, what is the cause, how short can it be?

@@ -13,20 +13,20 @@ the first that tells is settled on, and fewer examples are paid, so that there i
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 
 from gamekeeper.audit.carriers import PLAIN, Carrier, carriers
-from gamekeeper.audit.clock import EXAMPLES, SHAPES, Clock
+from gamekeeper.audit.clock import SHAPES, Clock
 from gamekeeper.audit.finding import Example, Paid, Reach, Turns
+from gamekeeper.audit.levels import ENOUGH, levelled
 from gamekeeper.audit.mining import Mined
 from gamekeeper.audit.scene import NONSENSE, Scene, gold_of, slot_by_form, slot_of, unlike, wrong_values
 from gamekeeper.audit.target import Call, Target
 
-_PROBED, _CALLS = 3, 5
+_PROBED = ENOUGH
 _FULL, _HALF = 0.99, 0.5
 _HUNG, _PATIENCE = "timeout", 3
 _NEEDS = (
@@ -275,7 +275,8 @@ def _surveyed(probes: _Probes, seed: int, best: _Trial | None, errors: list[str]
             found.scenes.append(_scene(example, index, answers, best.carrier, probes.mined, seed))
     goods = tuple(s.good_text for s in found.scenes)
     found.scenes = [replace(s, rival=_rival(s, found.scenes), goods=goods) for s in found.scenes]
-    _pay(target, found, probes.clock)
+    levels = levelled(target, found.scenes, probes.clock)
+    found.scenes, found.refused, found.paid, found.unpaid = levels.kept, levels.refused, levels.paid, levels.unpaid
     if not found.scenes and found.unpaid:
         return _too_slow(probes, errors)
     if not found.scenes:
@@ -330,70 +331,7 @@ def _wrap(good: Turns, gold: str, shape: Carrier | None, supplied: bool):  # typ
     return slot_of(good[-1], gold) or slot_by_form(good[-1]) or PLAIN.wrap
 
 
-def _pay(target: Target, found: Survey, clock: Clock) -> None:
-    """Honest pay and floor of every scene, or of a few if that takes long; those with unpaid honesty are set aside."""
-    scenes, found.scenes = found.scenes, []
-    level: list[tuple[Scene, float]] = []
-    done = 0
-    while done < len(scenes) and not clock.past(1 if len(found.scenes) < _PROBED else EXAMPLES):
-        part = scenes[done : done + max(1, clock.calls(EXAMPLES) // _CALLS)]
-        level += _pay_some(target, found, part, clock)
-        done += len(part)
-    found.unpaid = len(scenes) - done
-    overpaid = _overpaid(found.scenes, level)
-    found.refused = [s.index for s, _ in level if s.index not in {o.index for o in overpaid}]
-    found.scenes = sorted([*found.scenes, *overpaid], key=lambda s: s.index)
-
-
-def _pay_some(target: Target, found: Survey, scenes: Sequence[Scene], clock: Clock) -> list[tuple[Scene, float]]:
-    """Those whose honest reply is paid join the survey's scenes; the others are returned, with their best bad pay."""
-    calls: list[Call] = []
-    for s in scenes:
-        calls += [
-            (s.index, s.good),
-            (s.index, (*s.good[:-1], "")),
-            (s.index, (*s.good[:-1], NONSENSE[0])),
-            (s.index, (*s.good[:-1], s.wrap(s.wrong))),
-        ]
-        calls += _known_bad(s)
-    graded = dict(zip(calls, clock.grade(target, calls), strict=True))
-    found.paid |= graded
-    paid = iter([graded[c] for c in calls])
-    level: list[tuple[Scene, float]] = []
-    for s in scenes:
-        own = [next(paid) for _ in range(4 + len(_known_bad(s)))]
-        low = [p.reward for p in own[1:] if p.reward is not None and not (p.truth or 0) >= 0.5]
-        honest, floor = own[0].reward, min(low, default=0.0)
-        # Our own games may pay honesty less than dishonesty: there the scene is kept, it is the flaw.
-        if honest is None or (honest <= floor + 1e-9 and not target.truths):
-            bad = max((p.reward for p in own[1:3] if p.reward is not None), default=-math.inf)
-            level.append((_with_pay(s, honest or 0.0, floor), bad))
-        else:
-            found.scenes.append(_with_pay(s, honest, floor))
-    return level
-
-
-def _overpaid(kept: Sequence[Scene], level: Sequence[tuple[Scene, float]]) -> list[Scene]:
-    """Examples on which an empty reply or nonsense earns what honest ones do elsewhere: a hole, and no refusal.
-
-    Their floor is what bad replies earn elsewhere.
-    """
-    full = min((s.honest for s in kept), default=math.inf)
-    floor = max((s.floor for s in kept), default=0.0)
-    return [_with_pay(s, s.honest, min(s.floor, floor)) for s, bad in level if bad >= full - 1e-9]
-
-
-def _known_bad(scene: Scene) -> list[Call]:
-    """Bad replies that were supplied, and the good one of an example whose good replies are others."""
-    rival = [scene.rival] if scene.rival and scene.example.good else []
-    return [(scene.index, turns) for turns in [*scene.example.bad[:1], *rival]]
-
-
 def _rival(scene: Scene, scenes: Sequence[Scene]) -> Turns:
     """The good reply of the next example in the circle whose good reply is surely another."""
     later = [*scenes[scene.index + 1 :], *scenes[: scene.index]]
     return next((s.good for s in later if s.good and unlike(s.good[-1], scene.good[-1])), ())
-
-
-def _with_pay(scene: Scene, honest: float, floor: float) -> Scene:
-    return replace(scene, honest=honest, floor=floor)
