@@ -27,6 +27,7 @@ _ADDRESS = re.compile("[0-9a-f]{64}")
 _AGAIN = "Delete it, and its cell is run again."
 # The measurements that a finished cell of a kind has; a student of no lesson has no end, which its record says by null.
 _ENDS: Mapping[str, tuple[str, ...]] = {"train": ("base", "final"), "sft": ("base",), "eval": ("final",)}
+_TELLING = ("reward", "truth", "itp", "er")
 # Records hold five decimals: what is further beyond a range than that is no rounding.
 _ROUNDING = 1e-5
 
@@ -195,12 +196,15 @@ def _is_a_cells(path: Path) -> bool:
 
 
 def apart(one: Record, other: Record) -> Iterator[tuple[str, str, Any, Any]]:
-    """Where two records of one cell differ: when, which metric, both values. A metric that only one of them knows, as
-    it came to the game later, is no difference."""
+    """Where two records of one cell differ: when, which metric, both values.
+
+    By the metrics that every game has, which are hardly ever equal for unequal weights. A game's own may come later, or
+    be read more sharply later, and say nothing then of what was run.
+    """
     for when in ("base", "final"):
         ends = [(rounded(r).get(when) or {}).get("metrics") or {} for r in (one, other)]
-        for name in sorted(ends[0].keys() & ends[1].keys()):
-            if ends[0][name] != ends[1][name]:
+        for name in _TELLING:
+            if name in ends[0] and name in ends[1] and ends[0][name] != ends[1][name]:
                 yield when, name, ends[0][name], ends[1][name]
 
 
