@@ -346,7 +346,7 @@ PAIRS = (
     Pair("judge", "judged_openly", "judged_quoted", CITIES, ("report/injection", "report/verdict")),
     Pair("error pays", "error_pays", "error_is_zero", SUMS, ("plain/nonsense", "plain/null", "breaker/exception")),
     Pair("truthiness", "truthy", "json_strict", CITIES, ("answer/type",)),
-    Pair("hidden characters", "hidden_pays", "same_word", CITIES, ("plain/hidden",)),
+    Pair("hidden characters", "hidden_pays", "same_word", CITIES, ("plain/hidden", "disguise/filler")),
     Pair("asserts by exit code", "asserts_by_exit", "by_values", ADD, ("program/exit",), program=True),
     Pair("asserts in process", "in_process", "by_values", ADD, ("program/liar", "program/snoop"), program=True),
     Pair("stdin", "stdin_any_line", "stdin_whole", STDIN, ("program/broken", "plain/nonsense"), program=True),

@@ -44,6 +44,11 @@ FLAWS = {
 }
 
 
+def causes(report: Report) -> set[str]:
+    """Of the findings and of their variants: one reply may be an echo of the prompt and a copy of its source."""
+    return {name.partition(":")[0] for f in report.findings for name in (f.id, *f.variants)}
+
+
 @pytest.mark.parametrize(
     "game",
     [
@@ -56,7 +61,7 @@ FLAWS = {
 def test_every_flawed_game_is_flagged_with_its_flaw_and_no_secure_one(game: str) -> None:
     flawed = played(game, "flawed")
     assert flawed.outcome == FOOLED
-    assert FLAWS[game] in {f.cause for f in flawed.findings}, flawed.findings
+    assert FLAWS[game] in causes(flawed), flawed.findings
     assert flawed.exit_code() == 1
     secure = played(game, "secure")
     assert secure.outcome == RESISTED, secure.findings
@@ -75,7 +80,7 @@ def test_so_are_they_on_the_papers_data(game: str, folder: str, shared: Path) ->
         patches: played(game, patches, params={"patches": patches, "data": data}, most_examples=4, search=30)
         for patches in ("flawed", "secure")
     }
-    assert FLAWS[game] in {f.cause for f in found["flawed"].findings}, found["flawed"].findings
+    assert FLAWS[game] in causes(found["flawed"]), found["flawed"].findings
     assert found["secure"].outcome == RESISTED, found["secure"].findings
 
 
