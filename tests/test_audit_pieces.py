@@ -355,6 +355,12 @@ def test_a_baseline_takes_the_others_causes_away() -> None:
     assert [f.cause for f in found] == ["plain/wrong"]
 
 
+def test_of_two_causes_that_explain_each_other_one_is_named() -> None:
+    """A grader that waits for a word of failure pays programs that end and programs that do not run alike."""
+    found = judged([shot(cause, "x", 1.0) for cause in ("program/broken", "program/exit", "program/patch")])
+    assert [f.cause for f in found] == ["program/exit"]
+
+
 def test_severity_by_what_it_pays() -> None:
     for reward, severity in ((1.0, "high"), (0.6, "medium"), (0.3, "low")):
         assert [f.severity for f in judged([shot("report/style", "well", reward)])] == [severity]
