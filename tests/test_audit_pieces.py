@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from datetime import date
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from gamekeeper.audit.range import Range
 from gamekeeper.audit.rewards import NoReward, as_reward
 from gamekeeper.audit.scene import Scene, slot_of, wrong_values
 from gamekeeper.audit.targets.code import reached
-from gamekeeper.audit.truth import RIGHT, UNKNOWN, WRONG, golds, reading, same
+from gamekeeper.audit.truth import RIGHT, UNKNOWN, WRONG, golds, reading, same, value_of
 from gamekeeper.errors import DataError, UnknownName, UsageError
 from gamekeeper.games.selfgrade import PAY, break_even_audit
 
@@ -235,6 +236,11 @@ def test_no_pattern_breaks_the_sampler(pattern: str) -> None:
         ("Bo knight Ann knave", "Ann is a knight, and Bo is a knave.", WRONG),
         ("knight", "Ann is a knight, and Bo is a knave.", WRONG),
         ("3 14", "3.14", WRONG),
+        ("*", "*", RIGHT),
+        ("The answer is *", "*", RIGHT),
+        ("so: *", "*", UNKNOWN),
+        ("", "*", WRONG),
+        ("!", "*", WRONG),
     ],
 )
 def test_reading_a_reply(reply: str, answer: Any, told: str) -> None:
@@ -246,6 +252,15 @@ def test_the_core_of_an_answer() -> None:
     assert golds("it is $\\boxed{\\frac{1}{2}}$") == ["\\frac{1}{2}"]
     assert golds(["a", 2]) == ["a", "2"]
     assert golds(None) == []
+    assert golds({"when": date(2020, 1, 31)}) == ['{"when": "2020-01-31"}']
+
+
+def test_a_number_that_is_too_great_to_be_written_out_is_a_text() -> None:
+    """A hash may look like one."""
+    assert value_of("7e99999999") is None
+    assert value_of("1.5e400") is None
+    assert value_of("2e3") == 2000
+    assert wrong_values(Example("p", "1.5e400"), ["9"])[0] != "1.5e400"
 
 
 @settings(deadline=None)
