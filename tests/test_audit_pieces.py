@@ -166,6 +166,13 @@ def test_source_that_is_none_gives_nothing() -> None:
     assert mine("def f(:") == mine("\x00") == Mined()
 
 
+def test_long_chains_of_source_do_not_hide_what_stands_beside_them() -> None:
+    chain = "".join(f"    elif x == 'case {n}': pass\n" for n in range(600))
+    found = mine(f"def f(x):\n    if x: pass\n{chain}    return x['score']\n")
+    assert found.keys == ("score",)
+    assert "case 0" in found.strings
+
+
 def test_only_what_the_function_reaches_is_mined() -> None:
     source = "import re\nA = 'near'\nB = 'far'\ndef g(): return A\ndef h(): return B\ndef f(x): return g()\n"
     assert "near" in reached(source, "f")
