@@ -289,6 +289,12 @@ def test_the_slot_is_the_last_mention_that_stands_alone() -> None:
     assert slot_of("no number", "42") is None
 
 
+def test_an_answer_that_is_nested_too_deeply_is_carried_as_a_text() -> None:
+    deep = "[" * 5000 + "]" * 5000
+    found = carriers(Mined(keys=("the answer",), reads_json=True, known=True), "p")
+    assert [c.wrap(deep) for c in found if c.name == "JSON number the answer"] == [json.dumps({"the answer": deep})]
+
+
 def test_carriers_carry() -> None:
     found = carriers(
         Mined(regexes=(r"RESULT=\{(.+)\}",), tags=("work", "final"), keys=("verdict",), reads_json=True), ""
