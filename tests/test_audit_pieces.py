@@ -119,7 +119,7 @@ def test_rows_of_all_kinds_become_examples() -> None:
     verl = as_example({"prompt": [{"role": "user", "content": "2+2"}], "reward_model": {"ground_truth": "4"}}, "row")
     assert (verl.prompt, verl.answer, verl.chat) == ("2+2", "4", [{"role": "user", "content": "2+2"}])
     assert as_example({"question": "q", "target": 3, "good": ["a", ["b", "c"]]}, "row").good == (("a",), ("b", "c"))
-    for row in (7, {"prompt": "x", "good": [3]}):
+    for row in (7, {"prompt": "x", "good": [3]}, {"prompt": "x", "good": [[]]}):
         with pytest.raises(DataError, match="row"):
             as_example(row, "row")
 
