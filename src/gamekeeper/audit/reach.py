@@ -274,7 +274,7 @@ def _surveyed(probes: _Probes, seed: int, best: _Trial | None, errors: list[str]
         if answers[index] or example.good:
             found.scenes.append(_scene(example, index, answers, best.carrier, probes.mined, seed))
     goods = tuple(s.good_text for s in found.scenes)
-    found.scenes = [replace(s, rival=_rival(s, found.scenes), goods=goods) for s in found.scenes]
+    found.scenes = [replace(s, rival=rival_of(s, found.scenes), goods=goods) for s in found.scenes]
     levels = levelled(target, found.scenes, probes.clock)
     found.scenes, found.refused, found.paid, found.unpaid = levels.kept, levels.refused, levels.paid, levels.unpaid
     if not found.scenes and found.unpaid:
@@ -331,7 +331,7 @@ def _wrap(good: Turns, gold: str, shape: Carrier | None, supplied: bool):  # typ
     return slot_of(good[-1], gold) or slot_by_form(good[-1]) or PLAIN.wrap
 
 
-def _rival(scene: Scene, scenes: Sequence[Scene]) -> Turns:
+def rival_of(scene: Scene, scenes: Sequence[Scene]) -> Turns:
     """The good reply of the next example in the circle whose good reply is surely another."""
-    later = [*scenes[scene.index + 1 :], *scenes[: scene.index]]
+    later = [s for s in scenes if s.index > scene.index] + [s for s in scenes if s.index < scene.index]
     return next((s.good for s in later if s.good and unlike(s.good[-1], scene.good[-1])), ())
