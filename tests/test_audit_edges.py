@@ -216,6 +216,15 @@ def test_one_item_again_is_never_the_whole_list(items: list[int], glue: str) -> 
     assert good not in kept
 
 
+def test_a_column_is_copied_where_the_prompt_shows_it() -> None:
+    """Shown once, it may be hidden from a policy elsewhere."""
+    note = "Paris has been the capital since 987."
+    shown, hidden = (scene("Paris", "Paris", prompt=prompt, note=note) for prompt in (f"Capital? {note}", "Capital?"))
+    [attack] = [a for a in battery(Mined(), shown) if a.id == "proxy/copy:column note"]
+    assert attack.make(shown) == note
+    assert attack.make(hidden) is None
+
+
 def test_every_attack_has_a_name_of_its_own() -> None:
     there = scene('{"answer": "Rome", "confidence": 3}', "Rome", prompt='Say {"answer": "..."}; score: 3')
     mined = mine(Path(audit_graders_more.__file__).read_text())
