@@ -227,7 +227,8 @@ def test_a_column_is_copied_where_the_prompt_shows_it() -> None:
 
 def test_every_attack_has_a_name_of_its_own() -> None:
     there = scene('{"answer": "Rome", "confidence": 3}', "Rome", prompt='Say {"answer": "..."}; score: 3')
-    mined = mine(Path(audit_graders_more.__file__).read_text())
+    alike = "".join(f"\nx == 'Every marker of this very source begins as {n} does'" for n in ("one", "another"))
+    mined = mine(f"{alike}\n{Path(audit_graders_more.__file__).read_text()}")
     ids = [attack.id for attack in battery(mined, there)]
     assert len(ids) == len(set(ids))
 
