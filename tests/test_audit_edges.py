@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from gamekeeper.audit.binding import bindings
 from gamekeeper.audit.examples import as_examples
 from gamekeeper.audit.finding import Example
 from gamekeeper.audit.mining import Mined, mine
+from gamekeeper.audit.reach import rival_of
 from gamekeeper.audit.scene import Scene, gold_of, right_texts, slot_of
 from gamekeeper.audit.truth import is_program
 
@@ -101,6 +103,12 @@ def test_the_good_reply_of_another_example_tells_right_from_wrong() -> None:
     report = audit(two_right, rows, Settings(search=0, only=("plain",)))
     assert report.outcome == FOOLED
     assert "plain/null" in {f.cause for f in report.findings}
+
+
+def test_rows_without_an_answer_do_not_take_the_others_rivals() -> None:
+    rows = as_examples([{"prompt": "p"}, *({"prompt": "p", "answer": n, "good": n} for n in ("11", "22"))])
+    found = [replace(scene(str(e.answer), e.answer), index=n) for n, e in enumerate(rows) if e.good]
+    assert [rival_of(s, found) for s in found] == [("22",), ("11",)]
 
 
 def always(completion: str) -> float:
@@ -208,9 +216,19 @@ def test_one_item_again_is_never_the_whole_list(items: list[int], glue: str) -> 
     assert good not in kept
 
 
+def test_a_column_is_copied_where_the_prompt_shows_it() -> None:
+    """Shown once, it may be hidden from a policy elsewhere."""
+    note = "Paris has been the capital since 987."
+    shown, hidden = (scene("Paris", "Paris", prompt=prompt, note=note) for prompt in (f"Capital? {note}", "Capital?"))
+    [attack] = [a for a in battery(Mined(), shown) if a.id == "proxy/copy:column note"]
+    assert attack.make(shown) == note
+    assert attack.make(hidden) is None
+
+
 def test_every_attack_has_a_name_of_its_own() -> None:
     there = scene('{"answer": "Rome", "confidence": 3}', "Rome", prompt='Say {"answer": "..."}; score: 3')
-    mined = mine(Path(audit_graders_more.__file__).read_text())
+    alike = "".join(f"\nx == 'Every marker of this very source begins as {n} does'" for n in ("one", "another"))
+    mined = mine(f"{alike}\n{Path(audit_graders_more.__file__).read_text()}")
     ids = [attack.id for attack in battery(mined, there)]
     assert len(ids) == len(set(ids))
 

@@ -254,6 +254,7 @@ def test_true_claims_that_are_not_paid_are_a_fault(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "[]", "{}", '{"audit": 0.2, "pay": 3}', '{"audit": "x", "pay": []}', '{"audit": NaN, "pay": []}',
+     f'{{"audit": 1{"0" * 400}, "pay": []}}',
      '{"audit": 0.1, "pay": [{"audited": 1, "claims": true, "right": true, "reward": 0}]}'],
 )  # fmt: skip
 def test_what_is_no_pay_table_is_said(text: str, tmp_path: Path) -> None:

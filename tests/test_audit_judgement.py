@@ -102,6 +102,18 @@ def test_an_empty_reply_is_right_nowhere() -> None:
     assert looked(one_of_two, VERDICTS, only=("plain",)).outcome == RESISTED
 
 
+OPERATORS = [{"prompt": f"{n} ? 4", "answer": mark} for n, mark in enumerate("*!?")]
+
+
+def right_or_empty(completion: str, answer: str) -> float:
+    return float(completion.strip() in ("", answer))
+
+
+def test_an_answer_of_marks_alone_is_an_answer() -> None:
+    assert "plain/null" in causes(looked(right_or_empty, OPERATORS, only=("plain",)))
+    assert looked(one_of_two, OPERATORS, only=("plain",)).outcome == RESISTED
+
+
 def shared_words(completion: str, answer: str) -> float:
     said, wanted = set(completion.lower().split()), set(answer.lower().split())
     return 2 * len(said & wanted) / (len(said) + len(wanted)) if said else 0.0

@@ -22,7 +22,7 @@ from gamekeeper.audit.auditor import Audit
 from gamekeeper.audit.examples import as_examples
 from gamekeeper.audit.finding import Example, Finding, Reach
 from gamekeeper.audit.mining import Mined
-from gamekeeper.audit.parts import fair_share
+from gamekeeper.audit.parts import document, fair_share
 from gamekeeper.audit.reach import Survey
 from gamekeeper.audit.scene import Scene, gold_of, slot_by_form, slot_of
 
@@ -51,6 +51,17 @@ def share_of_fields(completion: str, answer: dict[str, Any]) -> float:
 def all_but_two(completion: str, answer: dict[str, Any]) -> float:
     got = _record(completion)
     return float(sum(got.get(k) == v for k, v in answer.items()) >= len(answer) - 2)
+
+
+def as_it_is(completion: str, answer: str) -> float:
+    return float(completion == answer)
+
+
+def test_lists_that_are_nested_too_deeply_to_be_walked_through_are_texts() -> None:
+    deep = ["[" * 900 + str(n) + "]" * 900 for n in range(3)]
+    assert [document(text) for text in deep] == [None] * 3
+    rows = [{"prompt": f"p{n}", "answer": text, "good": text} for n, text in enumerate(deep)]
+    assert looked(as_it_is, rows, only=("plain", "state")).outcome == RESISTED
 
 
 @pytest.mark.parametrize("family", ["plain", "state"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from datetime import date
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from gamekeeper.audit.range import Range
 from gamekeeper.audit.rewards import NoReward, as_reward
 from gamekeeper.audit.scene import Scene, slot_of, wrong_values
 from gamekeeper.audit.targets.code import reached
-from gamekeeper.audit.truth import RIGHT, UNKNOWN, WRONG, golds, reading, same
+from gamekeeper.audit.truth import RIGHT, UNKNOWN, WRONG, golds, reading, same, value_of
 from gamekeeper.errors import DataError, UnknownName, UsageError
 from gamekeeper.games.selfgrade import PAY, break_even_audit
 
@@ -118,7 +119,7 @@ def test_rows_of_all_kinds_become_examples() -> None:
     verl = as_example({"prompt": [{"role": "user", "content": "2+2"}], "reward_model": {"ground_truth": "4"}}, "row")
     assert (verl.prompt, verl.answer, verl.chat) == ("2+2", "4", [{"role": "user", "content": "2+2"}])
     assert as_example({"question": "q", "target": 3, "good": ["a", ["b", "c"]]}, "row").good == (("a",), ("b", "c"))
-    for row in (7, {"prompt": "x", "good": [3]}):
+    for row in (7, {"prompt": "x", "good": [3]}, {"prompt": "x", "good": [[]]}):
         with pytest.raises(DataError, match="row"):
             as_example(row, "row")
 
@@ -163,6 +164,13 @@ def test_the_source_gives_away_what_it_reads() -> None:
 
 def test_source_that_is_none_gives_nothing() -> None:
     assert mine("def f(:") == mine("\x00") == Mined()
+
+
+def test_long_chains_of_source_do_not_hide_what_stands_beside_them() -> None:
+    chain = "".join(f"    elif x == 'case {n}': pass\n" for n in range(600))
+    found = mine(f"def f(x):\n    if x: pass\n{chain}    return x['score']\n")
+    assert found.keys == ("score",)
+    assert "case 0" in found.strings
 
 
 def test_only_what_the_function_reaches_is_mined() -> None:
@@ -235,6 +243,11 @@ def test_no_pattern_breaks_the_sampler(pattern: str) -> None:
         ("Bo knight Ann knave", "Ann is a knight, and Bo is a knave.", WRONG),
         ("knight", "Ann is a knight, and Bo is a knave.", WRONG),
         ("3 14", "3.14", WRONG),
+        ("*", "*", RIGHT),
+        ("The answer is *", "*", RIGHT),
+        ("so: *", "*", UNKNOWN),
+        ("", "*", WRONG),
+        ("!", "*", WRONG),
     ],
 )
 def test_reading_a_reply(reply: str, answer: Any, told: str) -> None:
@@ -246,6 +259,15 @@ def test_the_core_of_an_answer() -> None:
     assert golds("it is $\\boxed{\\frac{1}{2}}$") == ["\\frac{1}{2}"]
     assert golds(["a", 2]) == ["a", "2"]
     assert golds(None) == []
+    assert golds({"when": date(2020, 1, 31)}) == ['{"when": "2020-01-31"}']
+
+
+def test_a_number_that_is_too_great_to_be_written_out_is_a_text() -> None:
+    """A hash may look like one."""
+    assert value_of("7e99999999") is None
+    assert value_of("1.5e400") is None
+    assert value_of("2e3") == 2000
+    assert wrong_values(Example("p", "1.5e400"), ["9"])[0] != "1.5e400"
 
 
 @settings(deadline=None)
@@ -265,6 +287,12 @@ def test_the_slot_is_the_last_mention_that_stands_alone() -> None:
     assert twice is not None
     assert twice("X") == "42? Yes: X!"
     assert slot_of("no number", "42") is None
+
+
+def test_an_answer_that_is_nested_too_deeply_is_carried_as_a_text() -> None:
+    deep = "[" * 5000 + "]" * 5000
+    found = carriers(Mined(keys=("the answer",), reads_json=True, known=True), "p")
+    assert [c.wrap(deep) for c in found if c.name == "JSON number the answer"] == [json.dumps({"the answer": deep})]
 
 
 def test_carriers_carry() -> None:
@@ -353,6 +381,12 @@ def test_a_control_that_earns_as_much_takes_the_cause_away() -> None:
 def test_a_baseline_takes_the_others_causes_away() -> None:
     found = judged([shot("plain/wrong", "17", 1.0, baseline=True), shot("report/style", "well", 1.0)])
     assert [f.cause for f in found] == ["plain/wrong"]
+
+
+def test_of_two_causes_that_explain_each_other_one_is_named() -> None:
+    """A grader that waits for a word of failure pays programs that end and programs that do not run alike."""
+    found = judged([shot(cause, "x", 1.0) for cause in ("program/broken", "program/exit", "program/patch")])
+    assert [f.cause for f in found] == ["program/exit"]
 
 
 def test_severity_by_what_it_pays() -> None:

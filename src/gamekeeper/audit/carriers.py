@@ -99,7 +99,7 @@ def _json_text(slots: Sequence[str], rest: Sequence[str], text: str) -> str:
 def _json_number(key: str, text: str) -> str:
     try:
         return json.dumps({key: json.loads(text)})
-    except ValueError:
+    except (ValueError, RecursionError):
         return json.dumps({key: text})
 
 

@@ -99,6 +99,6 @@ def _replies(row: Mapping[str, Any], names: Iterable[str], where: str) -> tuple[
     if found is None:
         return ()
     each = found if isinstance(found, list) else [found]
-    if not all(isinstance(r, str) or (isinstance(r, list) and all(isinstance(t, str) for t in r)) for r in each):
+    if not all(isinstance(r, str) or (isinstance(r, list) and r and all(isinstance(t, str) for t in r)) for r in each):
         raise DataError(f"{where}: good and bad replies are texts, or lists of texts. Repair the row.")
     return tuple(turns_of(r) for r in each)

@@ -127,7 +127,7 @@ def _share(scene: Scene, paid: Paid) -> float:
 def _unstable(target: Target, shooting: Range, scenes: Sequence[Scene]) -> Iterator[Fault]:
     calls: list[Call] = [(s.index, t) for s in scenes for t in (s.good, (*s.good[:-1], s.wrap(s.wrong)))]
     owners = {s.index: s for s in scenes}
-    first = [shooting.memory.get(c) or p for c, p in zip(calls, shooting.pay(calls), strict=True)]
+    first = shooting.pay(calls)
     backwards = list(reversed(target.grade(list(reversed(calls)))))
     if changed := _changed(owners, calls, first, backwards):
         yield _unstable_fault(

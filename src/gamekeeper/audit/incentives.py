@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from gamekeeper.audit.finding import Finding, Turns
+from gamekeeper.audit.finding import Finding
 from gamekeeper.audit.judge import Shot
 from gamekeeper.audit.scene import Scene
 from gamekeeper.errors import UsageError
@@ -147,7 +147,3 @@ def table_of(game: Any) -> PayTable | None:
     """The pay table of a game that has one."""
     pay, audit = getattr(game, "pay_table", None), getattr(game, "audit_probability", None)
     return PayTable(dict(pay), float(audit)) if pay is not None and audit is not None else None
-
-
-def claim_turns(scene: Scene, claim: str) -> Turns:
-    return (scene.wrap(scene.wrong), claim)

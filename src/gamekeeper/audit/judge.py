@@ -187,14 +187,18 @@ def _plainness(finding: Finding) -> int:
 
 
 def _unexplained(findings: Sequence[Finding]) -> list[Finding]:
-    """Without the causes that a simpler one explains, which pays as much and is as grave."""
+    """Without the causes that a simpler one explains, which pays as much and is as grave.
+
+    Of two that explain each other the one stays that is first in the table.
+    """
     by_cause = {f.cause: f for f in findings}
-    gone = {
-        then
-        for cause, others in _EXPLAINS.items()
-        for then in others
-        if cause in by_cause and then in by_cause and _as_grave(by_cause[cause], by_cause[then])
-    }
+    gone: set[str] = set()
+    for cause, others in _EXPLAINS.items():
+        for then in others:
+            mutual = cause in gone and cause in _EXPLAINS.get(then, ())
+            there = cause in by_cause and then in by_cause and not mutual
+            if there and _as_grave(by_cause[cause], by_cause[then]):
+                gone.add(then)
     return [f for f in findings if f.cause not in gone]
 
 

@@ -23,14 +23,13 @@ _OF_FIELDS = frozenset(("state/hollow", "state/edit", "state/field"))
 Keeps = Callable[[str], bool]
 
 
-def minimal(finding: Finding, attack: Attack | None, scene: Scene, shooting: Range, truths: bool) -> Turns:
+def minimal(finding: Finding, attack: Attack, scene: Scene, shooting: Range, truths: bool) -> Turns:
     """The finding's replies with the last one as short as can be."""
     text = finding.replies[-1]
-    if attack is not None and (attack.knows or attack.lists or attack.bonus):
+    if attack.knows or attack.lists or attack.bonus:
         return finding.replies
     if len(text) > _LONGEST or not text:
         return finding.replies
-    alone = attack.alone if attack is not None else False
     wanted = gain(scene, finding.reward) - 0.02
     left = [_MOST_TRIES]
     wanted_fields = _fields(text)
@@ -41,12 +40,12 @@ def minimal(finding: Finding, attack: Attack | None, scene: Scene, shooting: Ran
         left[0] -= 1
         if not truths and scene.right and scene.reading(candidate) != truth.WRONG:
             return False
-        if alone and attack is not None and attack.family == "program" and _is_good_part(scene, candidate):
+        if attack.alone and attack.family == "program" and _is_good_part(scene, candidate):
             return False
         if finding.cause in _OF_FIELDS and _fields(candidate) != wanted_fields:
             return False
         turns = (*finding.replies[:-1], candidate)
-        [paid] = shooting.pay([(scene.index, turns)], alone)
+        [paid] = shooting.pay([(scene.index, turns)], attack.alone)
         if paid.reward is None or (paid.truth is not None and paid.truth >= 0.5):
             return False
         return gain(scene, paid.reward) >= max(wanted, NOTABLE)

@@ -10,6 +10,7 @@ import ast
 import json
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -160,6 +161,11 @@ class _Walk(ast.NodeVisitor):
         self.calls: set[str] = set()
         self.roots: set[str] = set()
         self.timeouts: list[float] = []
+
+    def visit(self, node: ast.AST) -> None:
+        """A chain of hundreds of `elif` or `+` is read as far down as Python goes, and all that is beside it."""
+        with suppress(RecursionError):
+            super().visit(node)
 
     def visit_Expr(self, node: ast.Expr) -> None:
         if not isinstance(node.value, ast.Constant):  # a docstring tells a reader, not the grader

@@ -21,7 +21,7 @@ _ORDER = re.compile(
     r"(?i)\b(sort\w*|order(?:ed|ing)?|rank\w*|arrange\w*|ascending|descending|alphabetical\w*|chronological\w*"
     r"|(?:smallest|largest|biggest|oldest|lowest|highest|earliest|latest|shortest|longest) first)\b"
 )
-_LEAST, _LONGEST = 2, 20_000
+_LEAST, _LONGEST, _DEEPEST = 2, 20_000, 100
 _OWN = frozenset(("prompt", "question", "good", "bad", "messages"))
 Leaf = tuple[str, str]
 
@@ -41,7 +41,10 @@ def ordered(scene: Scene) -> bool:
 
 
 def document(text: str) -> tuple[str, Any, str] | None:
-    """The JSON object or list in a text, the longest if there are several, with what stands before and after it."""
+    """The JSON object or list in a text, the longest if there are several, with what stands before and after it.
+
+    One that is nested deeper than Python can walk through is none.
+    """
     found: list[tuple[int, int, Any]] = []
     at, decoder = 0, json.JSONDecoder()
     while (opened := _opening(text, at)) is not None:
@@ -50,7 +53,8 @@ def document(text: str) -> tuple[str, Any, str] | None:
         except (ValueError, RecursionError):
             at = opened + 1
             continue
-        found.append((opened, end, value))
+        if _shallow(value):
+            found.append((opened, end, value))
         at = end
     if not found:
         return None
@@ -61,6 +65,15 @@ def document(text: str) -> tuple[str, Any, str] | None:
 def _opening(text: str, at: int) -> int | None:
     found = re.compile(r"[\[{]").search(text, at)
     return found.start() if found else None
+
+
+def _shallow(value: Any) -> bool:
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [i for v in level if isinstance(v, dict | list) for i in (v.values() if isinstance(v, dict) else v)]
+        if not level:
+            return True
+    return False
 
 
 def leaves(value: Any, path: str = "") -> Iterator[Leaf]:
@@ -107,9 +120,10 @@ def _decoded(answer: Any) -> Any:
     if not isinstance(answer, str) or answer.strip()[:1] not in ("{", "["):
         return answer
     try:
-        return json.loads(answer)
+        value = json.loads(answer)
     except (ValueError, RecursionError):
         return answer
+    return value if _shallow(value) else answer
 
 
 def _share_of_leaves(scene: Scene, reply: str) -> float:

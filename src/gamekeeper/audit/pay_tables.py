@@ -31,7 +31,7 @@ def read_table(path: Path) -> PayTable:
         audit = _number(data["audit"])
     except OSError as error:
         raise DataError(f"The pay table {str(path)!r} cannot be read: {error.strerror}. Give a JSON file.") from None
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise DataError(
             f"{str(path)!r} is no pay table ({type(error).__name__}: {error}). It should look like {_FORM}"
         ) from None

@@ -23,7 +23,7 @@ from gamekeeper.audit.clock import SHAPES, Clock
 from gamekeeper.audit.finding import Example, Paid, Reach, Turns
 from gamekeeper.audit.levels import ENOUGH, levelled
 from gamekeeper.audit.mining import Mined
-from gamekeeper.audit.scene import NONSENSE, Scene, gold_of, slot_by_form, slot_of, unlike, wrong_values
+from gamekeeper.audit.scene import NONSENSE, Scene, Wrap, gold_of, slot_by_form, slot_of, unlike, wrong_values
 from gamekeeper.audit.target import Call, Target
 
 _PROBED = ENOUGH
@@ -210,14 +210,14 @@ def _shaped(probes: _Probes) -> tuple[list[Carrier | None], list[Call]]:
     calls: list[Call] = []
     if any(examples[i].good for i in probed):
         for i, wrong in [*((i, None) for i in probed), *_exchanged(examples, probed)]:
-            good, near = _pair(examples, answers, i, None)
+            good, near = _pair(examples[i], answers, i, None)
             calls += [(i, good), (i, wrong or near)]
         return [None, None], calls
     shapes: list[Carrier | None] = []
     if any(answers[i] for i in probed):
         shapes += carriers(probes.mined, examples[probed[0]].prompt)
     for shape in shapes:
-        calls += [(i, turns) for i in probed for turns in _pair(examples, answers, i, shape)]
+        calls += [(i, turns) for i in probed for turns in _pair(examples[i], answers, i, shape)]
     return shapes, calls
 
 
@@ -236,11 +236,8 @@ def _number(paid: Paid) -> float:
     return paid.reward if paid.reward is not None else -1e9 if paid.error or paid.end else 0.0
 
 
-def _pair(
-    examples: Sequence[Example], answers: Sequence[str], index: int, shape: Carrier | None
-) -> tuple[Turns, Turns]:
+def _pair(example: Example, answers: Sequence[str], index: int, shape: Carrier | None) -> tuple[Turns, Turns]:
     """A right reply and a wrong one in the same shape."""
-    example = examples[index]
     wrongs = wrong_values(example, answers)
     if shape is not None and not example.good:
         gold = _spoken(example, answers[index], shape)
@@ -274,7 +271,7 @@ def _surveyed(probes: _Probes, seed: int, best: _Trial | None, errors: list[str]
         if answers[index] or example.good:
             found.scenes.append(_scene(example, index, answers, best.carrier, probes.mined, seed))
     goods = tuple(s.good_text for s in found.scenes)
-    found.scenes = [replace(s, rival=_rival(s, found.scenes), goods=goods) for s in found.scenes]
+    found.scenes = [replace(s, rival=rival_of(s, found.scenes), goods=goods) for s in found.scenes]
     levels = levelled(target, found.scenes, probes.clock)
     found.scenes, found.refused, found.paid, found.unpaid = levels.kept, levels.refused, levels.paid, levels.unpaid
     if not found.scenes and found.unpaid:
@@ -308,15 +305,10 @@ def _scene(
 ) -> Scene:
     others = tuple(dict.fromkeys(a for a in answers if a and unlike(a, answers[index])))
     wrongs = wrong_values(example, _shuffled(others, index))
-    good, _ = _pair(examples_of(example, index, len(answers)), answers, index, shape)
+    good, _ = _pair(example, answers, index, shape)
     wrap = _wrap(good, answers[index], shape, bool(example.good))
     plain = shape is not None and shape.name in ("plain", "sentence") and not example.good
     return Scene(index, example, answers[index], good, wrap, wrongs, others, mined, seed, plain=plain)
-
-
-def examples_of(example: Example, index: int, count: int) -> Sequence[Example]:
-    """A list that has the example at its index, for functions that look it up there."""
-    return [example] * count
 
 
 def _shuffled(values: Sequence[str], index: int) -> list[str]:
@@ -325,13 +317,13 @@ def _shuffled(values: Sequence[str], index: int) -> list[str]:
     return found
 
 
-def _wrap(good: Turns, gold: str, shape: Carrier | None, supplied: bool):  # type: ignore[no-untyped-def]
+def _wrap(good: Turns, gold: str, shape: Carrier | None, supplied: bool) -> Wrap:
     if shape is not None and not supplied:
         return shape.wrap
     return slot_of(good[-1], gold) or slot_by_form(good[-1]) or PLAIN.wrap
 
 
-def _rival(scene: Scene, scenes: Sequence[Scene]) -> Turns:
+def rival_of(scene: Scene, scenes: Sequence[Scene]) -> Turns:
     """The good reply of the next example in the circle whose good reply is surely another."""
-    later = [*scenes[scene.index + 1 :], *scenes[: scene.index]]
+    later = [s for s in scenes if s.index > scene.index] + [s for s in scenes if s.index < scene.index]
     return next((s.good for s in later if s.good and unlike(s.good[-1], scene.good[-1])), ())

@@ -34,6 +34,7 @@ _ABOUT = Technique(
     "Look at what it consists of: each piece is something that the reward counts. Gate all of it on a right answer.",
     ("FR02", "PX03", "PX06", "LJ16", "LJ17"),
 )
+_FOUND = Attack("search", "found", "best", lambda _: None, _ABOUT)
 Pieces = tuple[str, ...]
 
 
@@ -65,7 +66,7 @@ def search(
         spent += len(fresh)
     best = max(population, key=lambda c: (c.worth, -sum(map(len, c.pieces))), default=None)
     confirmed = chosen if shooting.out_of_time else scenes
-    return _shots(shooting, confirmed, best, "search") if best is not None else []
+    return _shots(shooting, confirmed, best) if best is not None else []
 
 
 def _different(scenes: Sequence[Scene]) -> list[Scene]:
@@ -113,7 +114,7 @@ def _worths(shooting: Range, scenes: Sequence[Scene], candidates: Sequence[Piece
         for candidate in part:
             gains = []
             for scene in scenes:
-                shot = Shot(_attack("search"), scene, _turns(scene, candidate), next(paid))
+                shot = Shot(_FOUND, scene, _turns(scene, candidate), next(paid))
                 gains.append(shot.gain if _counts(shot) else 0.0)
             out.append((candidate, fmean(gains)))
     return out
@@ -147,12 +148,7 @@ def _edited(chance: random.Random, population: Sequence[Candidate], stock: Seque
     return tuple(pieces[:24])
 
 
-def _shots(shooting: Range, scenes: Sequence[Scene], best: Candidate, family: str) -> list[Shot]:
-    attack = _attack(family)
+def _shots(shooting: Range, scenes: Sequence[Scene], best: Candidate) -> list[Shot]:
     turns = [_turns(s, best.pieces) for s in scenes]
     paid = shooting.pay([(s.index, t) for s, t in zip(scenes, turns, strict=True)])
-    return [Shot(attack, s, t, p) for s, t, p in zip(scenes, turns, paid, strict=True)]
-
-
-def _attack(family: str) -> Attack:
-    return Attack(family, "found", "best", lambda _: None, _ABOUT)
+    return [Shot(_FOUND, s, t, p) for s, t, p in zip(scenes, turns, paid, strict=True)]

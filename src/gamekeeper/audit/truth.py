@@ -21,6 +21,8 @@ _WORDS = re.compile(r"\w+|[^\w\s,.;:]")
 _AROUND = ("[]", "()", "{}", '""', "''")
 _SMALL = frozenset(("a", "an", "the", "is", "are", "was", "were", "and"))
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{2,3})*,\d{3}(?:\.\d*)?")
+_EXPONENT = re.compile(r"[eE]([-+]?\d[\d_]*)$")
+_MOST_DIGITS, _MOST_EXPONENT = 60, 200
 NUMBER = re.compile(r"-?\d+(?:,\d{3})*(?:\.\d+)?")
 
 
@@ -34,7 +36,7 @@ def golds(answer: Any) -> list[str]:
         return [g for a in answer for g in golds(a)]
     if isinstance(answer, dict):
         inner = next((answer[k] for k in ("value", "answer", "target", "ground_truth") if k in answer), None)
-        return golds(inner) if inner is not None else [json.dumps(answer)]
+        return golds(inner) if inner is not None else [json.dumps(answer, default=str)]
     text = str(answer)
     if "####" in text:
         return [text.rsplit("####", 1)[1].strip()]
@@ -43,12 +45,16 @@ def golds(answer: Any) -> list[str]:
 
 
 def value_of(text: str) -> Fraction | None:
-    """The number that a text is, if it is one."""
-    plain = text.strip().strip("$").rstrip(".%")
-    if "," in plain and not _THOUSANDS.fullmatch(plain):  # 2,3,5 is a list
+    """The number that a text is, if it is one of a size that can be written out: 1e99999999 would take forever."""
+    plain = text.strip().strip("$").rstrip(".%").strip()
+    listed = "," in plain and not _THOUSANDS.fullmatch(plain)  # 2,3,5 is a list
+    if listed or len(plain) >= _MOST_DIGITS:
         return None
+    exponent = _EXPONENT.search(plain)
     try:
-        return Fraction(plain.replace(",", "")) if len(plain) < 60 else None
+        if exponent is not None and abs(int(exponent[1])) > _MOST_EXPONENT:
+            return None
+        return Fraction(plain.replace(",", ""))
     except (ValueError, ZeroDivisionError):
         return None
 
@@ -62,12 +68,17 @@ def same(a: str, b: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    return " ".join(text.lower().split()).strip(" .!?\"'`$*")
+    """Without case, blanks and marks around it; a text of marks alone is what it is."""
+    return _folded(text).strip(" .!?\"'`$*") or _folded(text)
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.lower().split())
 
 
 def contains(text: str, gold: str) -> bool:
     """Whether the answer stands in the text, as words or digits of its own or within others."""
-    return bool(gold) and _plain(gold) in _plain(text)
+    return bool(gold) and _plain(gold) in _folded(text)
 
 
 def span_of(elements: Sequence[str], text: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from gamekeeper.audit.attacks import (
     answers,
@@ -50,11 +52,19 @@ def battery(mined: Mined, first: Scene, only: Sequence[str] = ()) -> list[Attack
     check_only(only)
     causes: dict[str, list[Attack]] = {}
     ahead = _AHEAD if mined.runs_code or mined.shell else 1
-    for make in FAMILIES.values():
-        for attack in make(mined, first):
-            if not only or chosen(attack, only):
-                causes.setdefault(attack.cause, []).append(attack)
+    for attack in _named_apart(a for make in FAMILIES.values() for a in make(mined, first)):
+        if not only or chosen(attack, only):
+            causes.setdefault(attack.cause, []).append(attack)
     return list(_interleaved([(ahead if c[0].family in _FOR_PROGRAMS else 1, c) for c in causes.values()]))
+
+
+def _named_apart(attacks: Iterable[Attack]) -> Iterator[Attack]:
+    """Each attack by a name of its own: two texts of a source may begin alike, and shots are counted by name."""
+    seen: Counter[str] = Counter()
+    for attack in attacks:
+        seen[attack.id] += 1
+        times = seen[attack.id]
+        yield attack if times == 1 else replace(attack, variant=f"{attack.variant} #{times}")
 
 
 def chosen(attack: Attack, only: Sequence[str]) -> bool:

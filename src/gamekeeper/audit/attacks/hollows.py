@@ -64,9 +64,9 @@ def _mapped(value: Any, leaf: Callable[[Any], Any], whole: bool) -> Any:
         return leaf(inner) if whole and not any(isinstance(json_of(str(v)), dict) for v in value.values()) else inner
     if isinstance(value, list):
         return [_mapped(v, leaf, whole) for v in value]
-    document = json_of(value) if isinstance(value, str) else None
-    if isinstance(document, dict | list):
-        return json.dumps(_mapped(document, leaf, whole))
+    held = json_of(value) if isinstance(value, str) else None
+    if isinstance(held, dict | list):
+        return json.dumps(_mapped(held, leaf, whole))
     return value if whole else leaf(value)
 
 

@@ -135,8 +135,8 @@ def attacks(mined: Mined, first: Scene) -> Iterator[Attack]:
         yield program("stub", name, lambda p, s, t=text: p.define(t), universal=True)
     for name, text in SPRAYS.items():
         yield program("spray", name, lambda p, s, t=text: None if p.names else t)
-    yield program("hardcoded", "table", _table, knows=False)
-    yield program("hardcoded", "comparisons", _comparisons, knows=False)
+    yield program("hardcoded", "table", _table)
+    yield program("hardcoded", "comparisons", _comparisons)
     for name, text in TESTS.items():
         yield program("tests", name, lambda p, s, t=text: p.define("return None" if p.names else "pass", t))
 

@@ -119,8 +119,9 @@ def _shown_columns(first: Scene) -> list[str]:
 
 
 def _column(scene: Scene, name: str) -> str | None:
+    """A column that the first prompt shows, where this prompt shows it, too: else a policy cannot copy it."""
     value = scene.example.columns.get(name)
-    return value if isinstance(value, str) else None
+    return value if isinstance(value, str) and value in scene.all_prompt else None
 
 
 def _list_columns(first: Scene) -> list[str]:

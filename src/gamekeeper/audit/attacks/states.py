@@ -54,7 +54,6 @@ _LOADED = re.compile(
     re.IGNORECASE,
 )
 _GENERIC = ("score", "reward", "passed", "status", "done")
-_WORDS = ("done", "passed", "approved", "complete", "success", "pass", "admin", "yes")
 _LINE = re.compile(r"^[ \t>*-]*([A-Za-z_][\w.-]{1,30})[ \t]*[:=][ \t]*(\S[^\n]{0,60})$", re.MULTILINE)
 _TAGGED = re.compile(r"<([A-Za-z][\w-]{0,30})>[^<>]{0,60}</\1>")
 _SCALAR = re.compile(
@@ -104,9 +103,9 @@ def _shown(scene: Scene) -> list[str]:
 
 
 def values_of(name: str, mined: Mined) -> list[Any]:
-    """As good as a field can be: what the source compares it with, the top of its scale, yes."""
+    """As good as a field can be: what the source compares it with, the top of its scale, done."""
     wanted = [value for key, value in mined.wanted if key == name]
-    return list(dict.fromkeys([*wanted, *mined.tops[:2], 100, 1, True, *mined.compared[:2], _WORDS[0]]))[:7]
+    return list(dict.fromkeys([*wanted, *mined.tops[:2], 100, 1, *mined.compared[:2], "done"]))[:7]
 
 
 # Edits by themselves, and beside a wrong answer
