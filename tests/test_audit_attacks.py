@@ -17,6 +17,7 @@ from gamekeeper.audit.carriers import COMMON
 from gamekeeper.audit.examples import as_examples
 from gamekeeper.audit.finding import Example
 from gamekeeper.audit.mining import Mined, mine
+from gamekeeper.audit.patterns import fill, found_in
 from gamekeeper.audit.scene import Scene
 
 
@@ -167,3 +168,21 @@ def test_a_tool_of_the_workspace_says_the_same_of_every_file(tmp_path: Path) -> 
         for text in ("right", "")
     ]
     assert said[0] == said[1]
+
+
+ENDLESS = r"^(?:(.+)\s*)+(?<=END)$"
+
+
+@pytest.mark.timeout(20)
+def test_a_pattern_that_may_search_for_ever_is_not_run_in_the_auditor() -> None:
+    made = fill(ENDLESS, ["I worked through the problem step by step and checked the result."])
+    assert made is not None
+    assert found_in(ENDLESS, made)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "found"),
+    [(r"a(\d+)", "a12", True), (r"a(\d+)", "b12", False), (r"(?:\d{3}\s)+$", "12", False), ("(", "(", False)],
+)
+def test_any_other_is(pattern: str, text: str, found: bool) -> None:
+    assert found_in(pattern, text) is found

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from gamekeeper.audit.mining import Mined, tags_of
-from gamekeeper.audit.patterns import compiled, fill, group_count
+from gamekeeper.audit.patterns import fill, found_in, group_count
 
 THOUGHT = "I worked through the problem step by step and checked the result."
 ANSWER_TAGS = ("answer", "final_answer", "final", "solution", "output", "response", "result")
@@ -126,8 +126,7 @@ def _filled(pattern: str, groups: int, text: str) -> str:
     """The pattern's own shape around the text: in its last group, or in all of them."""
     for texts in ([text] * groups, [*([THOUGHT] * (groups - 1)), text]):
         made = fill(pattern, texts)
-        found = compiled(pattern)
-        if made is not None and text in made and found is not None and found.search(made):
+        if made is not None and text in made and found_in(pattern, made):
             return made
     return fill(pattern, [text]) or text
 

@@ -18,6 +18,7 @@ from typing import Any
 _CLASSES = {op.CATEGORY_DIGIT: "1", op.CATEGORY_WORD: "a", op.CATEGORY_SPACE: " "}
 _NOT_CLASSES = {op.CATEGORY_NOT_DIGIT: "a", op.CATEGORY_NOT_WORD: " ", op.CATEGORY_NOT_SPACE: "a"}
 _MOST_REPEATS = 64
+_REPEATS = (op.MAX_REPEAT, op.MIN_REPEAT)
 Tree = Any
 
 
@@ -57,6 +58,29 @@ def fill(pattern: str, texts: Sequence[str], repeat: int = 1) -> str | None:
         return _Writer(texts, repeat).write(tree)
     except (RecursionError, IndexError, ValueError):
         return None
+
+
+def found_in(pattern: str, text: str) -> bool:
+    """Whether a grader's pattern finds a text of ours.
+
+    One that repeats what repeats may search for ever, and it would do so in the auditor, where no clock can stop it.
+    Such a pattern is not run: the text is taken for what it finds, and the grader itself will say.
+    """
+    search = compiled(pattern)
+    if search is None:
+        return False
+    with _unwarned():
+        tree = parser.parse(pattern)
+    return _repeats_repeats(tree) or search.search(text) is not None
+
+
+def _repeats_repeats(tree: Any, within: bool = False) -> bool:
+    """Whether a repeat without an end holds another one, at any depth of a parsed pattern."""
+    if isinstance(tree, tuple) and len(tree) == 2 and tree[0] in _REPEATS:
+        endless = tree[1][1] is op.MAXREPEAT
+        return (endless and within) or _repeats_repeats(tree[1][2], within or endless)
+    parts = tree if isinstance(tree, tuple | list | parser.SubPattern) else ()
+    return any(_repeats_repeats(part, within) for part in parts)
 
 
 class _Writer:

@@ -12,7 +12,7 @@ from gamekeeper.audit.attacks.base import Attack, Maker, Technique
 from gamekeeper.audit.carriers import THOUGHT
 from gamekeeper.audit.mining import Mined
 from gamekeeper.audit.parts import document
-from gamekeeper.audit.patterns import compiled, fill, group_count
+from gamekeeper.audit.patterns import fill, found_in, group_count
 from gamekeeper.audit.scene import NONSENSE, Scene
 
 TABLE = {
@@ -124,8 +124,7 @@ def _patterns(made: Maker, mined: Mined) -> Iterator[Attack]:
         for text in (*BEST, NONSENSE[0], THOUGHT, ""):
             for repeat in (1, 8):
                 reply = fill(pattern, [text] * groups, repeat)
-                found = compiled(pattern)
-                if reply is not None and found is not None and found.search(reply):
+                if reply is not None and found_in(pattern, reply):
                     yield made("pattern", f"{n} {text[:12]!r} {repeat}", reply)
                     yield made(
                         "pattern",

@@ -18,7 +18,7 @@ from gamekeeper.audit.attacks.base import Attack, Maker, Technique
 from gamekeeper.audit.attacks.hollows import hollowed, json_of
 from gamekeeper.audit.mining import Mined, json_keys, tags_of
 from gamekeeper.audit.parts import known_fields
-from gamekeeper.audit.patterns import compiled, fill, group_count
+from gamekeeper.audit.patterns import fill, found_in, group_count
 from gamekeeper.audit.scene import Scene
 
 TABLE = {
@@ -139,11 +139,10 @@ def _record(scene: Scene, value: str) -> str | None:
 def _assigned(made: Maker, mined: Mined, first: Scene) -> Iterator[Attack]:
     """Patterns of two groups, read as name and value: the names that a record may have, set as good as can be."""
     for n, pattern in enumerate(p for p in mined.regexes[:20] if group_count(p) == 2):
-        found = compiled(pattern)
         for name in list(dict.fromkeys([*names_of(mined, first), *json_keys(first.all_prompt)]))[:16]:
             for value in map(written, values_of(name, mined)):
                 reply = fill(pattern, [name, value])
-                if reply is not None and found is not None and found.search(reply):
+                if reply is not None and found_in(pattern, reply):
                     make = partial(_unless_honest, name, value, reply, False)
                     yield made("edit", f"pattern {n} {name} {value}", make)
 
