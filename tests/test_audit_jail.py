@@ -254,7 +254,7 @@ def test_a_limit_may_be_beyond_what_the_system_counts(limits: dict[str, Any], sa
 def test_many_columns_and_long_paths_reach_the_child(tmp_path: Path) -> None:
     (tmp_path / "probe.py").write_text("def reward(completion):\n    return 1.0\n")
     columns = [f"column {n} of a very wide table" for n in range(8000)]
-    open_target("probe.py:reward", Spec("", params={"columns": columns}, folder=str(tmp_path))).close()
+    open_target("probe.py:reward", Spec("", columns=columns, folder=str(tmp_path))).close()
 
 
 # Variables
