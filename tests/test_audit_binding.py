@@ -17,6 +17,7 @@ from gamekeeper.audit.target import Spec
 from gamekeeper.audit.targets.function import FunctionGrader
 from gamekeeper.audit.targets.trl import TrlReward
 from gamekeeper.cli import app
+from gamekeeper.cli.auditing import _params
 from gamekeeper.errors import UnknownName, UsageError
 
 SUMS = [{"prompt": f"What is {n} + 4?", "answer": str(n + 4), "gold": str(n + 4)} for n in range(2, 26, 3)]
@@ -170,7 +171,7 @@ def test_so_it_is_for_a_function_of_trls() -> None:
         return []
 
     def opened(**bound: str) -> TrlReward:
-        return TrlReward(of_trl, Spec("trl:f", bind=bound, params={"columns": ["prompt", "gold"]}))
+        return TrlReward(of_trl, Spec("trl:f", bind=bound, columns=["prompt", "gold"]))
 
     assert opened(truth="gold")
     assert opened(truth="answer")
@@ -212,3 +213,39 @@ def test_the_command_line_says_so_too(tmp_path: Path) -> None:
         refused = CliRunner().invoke(app, ["audit", f"{tmp_path}/g.py:exact", "--examples", str(rows), *words])
         assert refused.exit_code == 2, refused.output
         assert told in " ".join(refused.output.split())
+
+
+# What a kind of target does not read
+
+
+@pytest.mark.parametrize(
+    ("target", "settings", "said"),
+    [
+        ("game:tamper", {"bind": {"answer": "gold"}}, "takes no --bind: a game is called in one way"),
+        ("game:tamper", {"oracle": "o.py:f"}, "takes no --oracle: .* knows what replies are worth"),
+        ("reasoning_gym:gcd", {"bind": {"answer": "gold"}}, r"takes no --bind: .* file\.py:function"),
+        ("verl:g.py:f", {"bind": {"answer": "gold"}}, "takes no --bind: the library"),
+        ("pay:t.json", {"bind": {"a": "b"}, "params": {"a": 1}}, "takes no --bind and no --param: the table"),
+        ("pay:t.json", {"oracle": "o.py:f"}, "takes no --oracle"),
+        ("pay:t.json", {"only": ("incentive", "plain")}, "takes no --only"),
+    ],
+)
+def test_what_a_kind_of_target_does_not_read_is_refused(target: str, settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        audit(target, settings=Settings(**settings))
+
+
+def test_a_pay_table_takes_no_examples() -> None:
+    with pytest.raises(UsageError, match="takes no --examples"):
+        audit("pay:t.json", SUMS)
+
+
+def test_a_parameter_of_any_name_reaches_what_is_made(tmp_path: Path) -> None:
+    (tmp_path / "g.py").write_text(SOURCE.replace("pay: float", "columns: float").replace("= pay", "= columns"))
+    assert looked(f"{tmp_path}/g.py:Lenient", params={"columns": 0.5}).reach.honest == 0.5
+    with pytest.raises(UsageError, match="columns"):
+        audit("game:tamper", settings=Settings(params={"columns": 3}))
+
+
+def test_a_parameter_too_deep_for_json_is_a_text() -> None:
+    assert _params(["x=" + "[" * 100_000])["x"].startswith("[[[")

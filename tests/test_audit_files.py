@@ -65,6 +65,15 @@ def test_a_full_disk_costs_neither_the_verdict_nor_the_other_files(table: Path, 
     assert run(f"pay:{closed(table)}", *words).exit_code == 3
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="NOT TESTED: other systems want file names in UTF-8")
+def test_a_name_that_is_not_in_utf_8_costs_no_file(table: Path, tmp_path: Path) -> None:
+    odd = table.rename(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.json"))
+    places = [tmp_path / name for name in ("a.sarif", "a.xml", "a.html")]
+    found = run(f"pay:{odd}", *(word for pair in zip(FILES, places, strict=True) for word in pair))
+    assert found.exit_code == 1, found.output
+    assert all(place.stat().st_size > 300 for place in places)
+
+
 # What is refused before anything is looked at
 
 

@@ -16,7 +16,7 @@ import pytest
 from gamekeeper.audit.examples import as_examples
 from gamekeeper.audit.target import Limits, Spec
 from gamekeeper.audit.targets import open_target
-from gamekeeper.errors import UsageError
+from gamekeeper.errors import CouldNotLook, UsageError
 
 Says = Callable[..., str]
 
@@ -166,6 +166,73 @@ def test_a_function_that_returns_twice_is_heard_once() -> None:
         target.close()
 
 
+SCRIBBLES = """
+import json, os, struct
+def scribble(data):
+    for fd in range(3, 30):
+        try:
+            os.write(fd, data)
+        except OSError:
+            pass
+def framed(data):
+    return struct.pack(">I", len(data)) + data
+"""
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        'framed(b"{]]]")',
+        'framed(b"[" * 50_000)',
+        'framed(json.dumps([1.0, {"a": 1}, [], "x"]).encode())',
+        "struct.pack('>I', 2**32 - 1)",
+    ],
+    ids=["no JSON", "deep", "wrong types", "endless"],
+)
+def test_what_a_reply_writes_to_every_descriptor_ends_its_call_alone(data: str, tmp_path: Path) -> None:
+    (tmp_path / "probe.py").write_text(
+        f"{SCRIBBLES}\ndef reward(completion):\n    if completion == 'bad':\n        scribble({data})\n    return 1.0\n"
+    )
+    target = open_target("probe.py:reward", Spec("", folder=str(tmp_path)))
+    try:
+        target.use(as_examples([{"prompt": "p", "answer": "a"}]))
+        paid = target.grade([(0, ("good",)), (0, ("bad",)), (0, ("good",))])
+        assert [(p.reward, p.end) for p in paid] == [(1.0, ""), (None, "died"), (1.0, "")]
+    finally:
+        target.close()
+
+
+def test_a_target_that_writes_to_every_descriptor_as_it_is_loaded_does_not_load(says: Says) -> None:
+    with pytest.raises(CouldNotLook, match="wrote into the audit's own pipe while loading"):
+        says("return 1.0", top=SCRIBBLES + 'scribble(framed(b"{]]]"))')
+
+
+def raises_twice(completion: str) -> float:
+    class Odd(Exception):
+        def __str__(self) -> str:
+            raise ValueError("no text")
+
+    raise Odd
+
+
+def test_an_exception_without_a_text_is_one_and_no_death(says: Says) -> None:
+    assert says(raises_twice) == "Odd: (its text cannot be had)"
+
+
+def pays_the_first(completions: list[str], answer: list[str]) -> list[float]:
+    return [float(completions[0] == answer[0])]
+
+
+def test_too_few_rewards_for_a_batch_are_an_error_of_the_targets() -> None:
+    target = open_target(pays_the_first)
+    try:
+        target.use(as_examples([{"prompt": "p", "answer": "a"}]))
+        together = target.grade_together([(0, ("a",))] * 3)
+        assert [p.error for p in together] == ["ValueError: 1 rewards for 3 replies"] * 3
+    finally:
+        target.close()
+
+
 def reads_its_start(completion: str) -> float:
     raise RuntimeError(Path("/proc/self/environ").read_bytes().strip(b"\0"))
 
@@ -187,7 +254,7 @@ def test_a_limit_may_be_beyond_what_the_system_counts(limits: dict[str, Any], sa
 def test_many_columns_and_long_paths_reach_the_child(tmp_path: Path) -> None:
     (tmp_path / "probe.py").write_text("def reward(completion):\n    return 1.0\n")
     columns = [f"column {n} of a very wide table" for n in range(8000)]
-    open_target("probe.py:reward", Spec("", params={"columns": columns}, folder=str(tmp_path))).close()
+    open_target("probe.py:reward", Spec("", columns=columns, folder=str(tmp_path))).close()
 
 
 # Variables

@@ -46,7 +46,10 @@ def with_reply(text: str) -> Report:
     return replace(REPORT, findings=(replace(FINDING, replies=(text,), evidence=text, what=text or "x", repro=text),))
 
 
-@pytest.mark.parametrize("report", [REPORT, BLIND, CLEAN, replace(REPORT, target="/abs/g.py:f")])
+@pytest.mark.parametrize(
+    "report",
+    [REPORT, BLIND, CLEAN, *(replace(REPORT, target=name) for name in ("/abs/g.py:f", "trl:\ud800", "\udce9.py:f"))],
+)
 def test_sarif_is_valid(report: Report) -> None:
     document = json.loads(json.dumps(sarif(report)))
     jsonschema.Draft4Validator(SCHEMA).validate(document)

@@ -261,6 +261,11 @@ def test_an_output_that_a_replay_does_not_write_is_refused(standing: tuple[str, 
     assert not (tmp_path / "out").exists()
 
 
+def test_a_replay_of_a_part_is_refused(standing: tuple[str, ...]) -> None:
+    refused = run(*standing, "--only", "plain")
+    assert (refused.exit_code, "replays all findings" in refused.output) == (2, True), refused.output
+
+
 def test_what_cannot_be_told_is_said_and_is_no_pass(standing: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "e.jsonl").write_text("".join(json.dumps(row) + "\n" for row in SUMS[::-1]))
     still = run(*standing)

@@ -28,8 +28,8 @@ from gamekeeper.audit.reach import Survey, survey
 from gamekeeper.audit.search import search
 from gamekeeper.audit.settings import Settings
 from gamekeeper.audit.target import Limits, Spec, Target
-from gamekeeper.audit.targets import open_target
-from gamekeeper.errors import CouldNotLook
+from gamekeeper.audit.targets import CHILDREN, open_target
+from gamekeeper.errors import CouldNotLook, UsageError
 from gamekeeper.extras import need
 
 Progress = Callable[[Mapping[str, Any]], None]
@@ -50,10 +50,11 @@ def audit(
     """
     settings = settings or Settings()
     check_only(settings.only)
-    if isinstance(target, str) and target.partition(":")[0] == pay_tables.PREFIX:
-        return pay_tables.audit_table(target, settings.seed)
     started = time.monotonic()
     given = as_examples(examples)
+    check_taken(target, given, settings)
+    if isinstance(target, str) and target.partition(":")[0] == pay_tables.PREFIX:
+        return pay_tables.audit_table(target, settings.seed)
     try:
         opened = open_target(target, spec_of(given, settings), limits_of(settings))
     except CouldNotLook as error:
@@ -67,10 +68,35 @@ def audit(
         opened.close()
 
 
+def check_taken(target: str | Callable[..., Any], given: Sequence[Example], settings: Settings) -> None:
+    """UsageError on what this kind of target does not read, which would be passed over in silence."""
+    kind = target.partition(":")[0] if isinstance(target, str) else ""
+    table, game = kind == pay_tables.PREFIX, kind == "game"
+    library = kind in CHILDREN and kind != "trl"
+    elsewhere = [name for name in settings.only if name.partition("/")[0] not in ("incentive", "fault")]
+    unread = {
+        "--examples": table and given,
+        "--bind": (table or game or (library and not settings.oracle)) and settings.bind,  # an oracle is bound as well
+        "--param": table and settings.params,
+        "--oracle": (table or game) and settings.oracle,
+        "--only": table and elsewhere,
+    }
+    if lost := [option for option, there in unread.items() if there]:
+        why = _TABLES if table else _GAMES if game else _LIBRARIES
+        raise UsageError(f"{target!r} takes no {' and no '.join(lost)}: {why}")
+
+
+_TABLES = "the table is all there is to look at, for its incentive. Leave that out."
+_GAMES = "a game is called in one way, and knows what replies are worth. Leave that out; --param sets what a game has."
+_LIBRARIES = (
+    "the library calls its graders in one way. Leave that out, or name a function of yours as file.py:function "
+    "(or trl:file.py:function), whose arguments --bind settles."
+)
+
+
 def spec_of(given: Sequence[Example], settings: Settings) -> Spec:
     columns = sorted({c for e in given for c in e.columns})
-    params = {**settings.params, "columns": columns}
-    return Spec("", settings.bind, params, os.getcwd(), settings.seed, settings.most_examples)
+    return Spec("", settings.bind, settings.params, os.getcwd(), settings.seed, settings.most_examples, columns)
 
 
 def can_be_typed(target: str | Callable[..., Any], given: Sequence[Example], settings: Settings) -> bool:

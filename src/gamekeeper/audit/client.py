@@ -28,6 +28,11 @@ _KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "VIRTUAL_ENV",
 _OURS = ("PYTHONHASHSEED", "TMPDIR")  # processes are told apart by the one, and write where the other says
 _START = "import sys, json; sys.path[:] = json.loads(sys.argv.pop(1)); from gamekeeper.audit.worker import main; main()"
 _BATCH = 512
+_NOT_LOADED = {
+    "timeout": f"did not load within {START_S:g} s",
+    "died": "ended its process while loading",
+    "garbled": "wrote into the audit's own pipe while loading",
+}
 
 
 class ChildTarget:
@@ -116,10 +121,8 @@ class ChildTarget:
                 wire.send(self._to, self._job())
             said = wire.receive(self._of, START_S)
         except (wire.Silent, BrokenPipeError) as end:
-            what = "did not load within" if str(end) == "timeout" else "ended its process while loading, within"
-            raise CouldNotLook(
-                f"The target {self.name!r} {what} {START_S:g} s. Import it by hand to see why."
-            ) from None
+            what = _NOT_LOADED.get(str(end), _NOT_LOADED["died"])
+            raise CouldNotLook(f"The target {self.name!r} {what}. Import it by hand to see why.") from None
         if "error" in said:
             if said.get("usage") == 2:
                 raise UsageError(one_line(said["error"].partition(": ")[2]))

@@ -26,7 +26,7 @@ def open_oracle(settings: Settings, examples: Sequence[Example]) -> Iterator[Ora
         yield None
         return
     columns = sorted({c for e in examples for c in e.columns})
-    spec = Spec("", settings.bind, {"columns": columns}, os.getcwd(), settings.seed, settings.most_examples)
+    spec = Spec("", settings.bind, {}, os.getcwd(), settings.seed, settings.most_examples, columns)
     target = open_target(settings.oracle, spec, Limits(settings.wall_s, settings.memory_mb))
     try:
         clock = Clock(settings.seconds)

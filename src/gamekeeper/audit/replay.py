@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gamekeeper.audit.auditor import Examples, limits_of, spec_of
+from gamekeeper.audit.auditor import Examples, check_taken, limits_of, spec_of
 from gamekeeper.audit.clock import Clock
 from gamekeeper.audit.examples import as_examples
 from gamekeeper.audit.finding import COULD_NOT_LOOK, Example, Finding, Paid, Reach, Report
@@ -57,6 +57,7 @@ def verify_fix(
     _check(old, target if isinstance(target, str) else name_of(target))
     settings = replace(settings or Settings(), seed=_seed(settings or Settings(), old.seed))
     given = as_examples(examples)
+    check_taken(target, given, settings)
     spec = spec_of(given, settings)
     with_target = open_target(target, replace(spec, count=_count(old, spec.count)), limits_of(settings))
     try:

@@ -21,8 +21,8 @@ Call: TypeAlias = tuple[int, Turns]
 class Spec:
     """What the user named: a target and the options that its adapter may read.
 
-    bind: role or parameter -> column, from `--bind`. params: `--param` of a game or a generated dataset.
-    folder: the caller's working folder, where relative paths are looked up.
+    bind: role or parameter -> column, from `--bind`. params: `--param` of what is made: a game, a data set, a class.
+    columns: those that the examples have. folder: the caller's working folder, where relative paths are looked up.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Spec:
     folder: str = "."
     seed: int = 0
     count: int = 16
+    columns: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ _LONGEST_MS = (1 << 31) - 1  # 24 days; poll(2) takes no more
 
 
 class Silent(Exception):
-    """The other end did not answer in time, or is gone."""
+    """The other end did not answer in time ("timeout"), is gone ("died"), or what came is no message ("garbled")."""
 
 
 def send(fd: int, message: Any) -> None:
@@ -26,10 +26,15 @@ def send(fd: int, message: Any) -> None:
 
 
 def receive(fd: int, seconds: float | None = None) -> Any:
-    """The next message. Raises Silent at the deadline or at the end of the stream."""
+    """The next message. Raises Silent at the deadline, at the end of the stream, or on what is no message."""
     until = None if seconds is None else time.monotonic() + seconds
     (size,) = _HEAD.unpack(_exactly(fd, _HEAD.size, until))
-    return json.loads(_exactly(fd, min(size, _MOST), until))
+    if size > _MOST:
+        raise Silent("garbled")
+    try:
+        return json.loads(_exactly(fd, size, until))
+    except (ValueError, RecursionError):
+        raise Silent("garbled") from None
 
 
 def _exactly(fd: int, size: int, until: float | None) -> bytes:

@@ -152,7 +152,7 @@ class Server:
                 "answers": getattr(self.grader, "answers", list)(),
             }
         except BaseException as error:  # noqa: BLE001 - the target's import may raise anything, SystemExit included
-            said |= {"error": f"{type(error).__name__}: {error}"[:2000], "usage": getattr(error, "exit_code", None)}
+            said |= {"error": _words_of(error)[:2000], "usage": getattr(error, "exit_code", None)}
         os.chdir(home)
         self.orphans.spare()
         wire.send(self.writing, said)
@@ -189,8 +189,8 @@ class Server:
         results: list[Any] = []
         try:
             while len(results) < len(work):
-                results.append(_checked(wire.receive(ours, wall), together))
-        except (wire.Silent, ValueError) as end:
+                results.append(_checked(wire.receive(ours, wall), len(work[0]) if together else None))
+        except wire.Silent as end:
             lost = [None, "", "timeout" if str(end) == "timeout" else "died", wall]
             results.append([lost] * len(work[0]) if together else lost)
         finally:
@@ -202,6 +202,8 @@ class Server:
 
     def _child(self, fd: int, folder: str, work: Sequence[Any], together: bool) -> None:
         kernel.die_with_parent()
+        os.close(self.reading)  # what a reply writes to every descriptor must not reach the auditor
+        os.close(self.writing)
         os.setsid()
         os.chdir(folder)
         os.environ["TMPDIR"] = folder
@@ -230,7 +232,9 @@ class Server:
         assert self.grader is not None
         try:
             examples, turns = [self.items[i] for i, _ in calls], [t for _, t in calls]
-            found = _awaited(self.grader.grade_together(examples, turns, self.binding))
+            found = list(_awaited(self.grader.grade_together(examples, turns, self.binding)))
+            if len(found) != len(calls):
+                raise ValueError(f"{len(found)} rewards for {len(calls)} replies")
             return [[as_reward(r), "", "", 0.0] for r in found]
         except BaseException as error:  # noqa: BLE001 - as above
             return [[None, self._told(error), "", 0.0] for _ in calls]
@@ -239,7 +243,14 @@ class Server:
         name = getattr(error, "filename", None)
         missed = isinstance(error, FileNotFoundError) and isinstance(name, str) and not os.path.isabs(name)
         advice = _BY_PATH if missed and os.path.exists(os.path.join(self.folder, str(name))) else ""
-        return f"{type(error).__name__}: {error}"[:300] + advice
+        return _words_of(error)[:300] + advice
+
+
+def _words_of(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 - the target's exception may raise when it is asked for its text
+        return f"{type(error).__name__}: (its text cannot be had)"
 
 
 # A reply that a grader runs in its own process may have replaced what the report of its reward is written with.
@@ -257,12 +268,16 @@ def _awaited(value: Any) -> Any:
     return value
 
 
-def _checked(result: Any, together: bool) -> Any:
-    """The result, if it has the form of one: it was written beside untrusted code."""
-    for row in result if together and isinstance(result, list) else [result]:
-        if not (isinstance(row, list) and len(row) == 4 and _is_reward(row[0])):
-            raise wire.Silent("died")
+def _checked(result: Any, count: int | None) -> Any:
+    """The result, or the list of so many, if it has the form of one: it was written beside untrusted code."""
+    rows, wanted = ([result], 1) if count is None else (result, count)
+    if not isinstance(rows, list) or len(rows) != wanted or not all(map(_is_row, rows)):
+        raise wire.Silent("garbled")
     return result
+
+
+def _is_row(row: Any) -> bool:
+    return isinstance(row, list) and [type(v) for v in row[1:]] == [str, str, float] and _is_reward(row[0])
 
 
 def _is_reward(value: Any) -> bool:

@@ -160,7 +160,7 @@ def audit(
     """
     from gamekeeper.audit.examples import read_examples
 
-    _check_outputs(telling)
+    _check_outputs(telling, looking)
     settings = looking.settings(telling.fail_on, ctx.obj["typed"])
     check_places(telling.places(), _inputs(target, looking))
     rows = read_examples(looking.examples) if looking.examples is not None else []
@@ -181,14 +181,19 @@ def audit(
         raise typer.Exit(code)
 
 
-def _check_outputs(telling: Telling) -> None:
-    """A replay makes no report, so that a file of one that is asked for would never come."""
-    named = {"--sarif": telling.sarif, "--junit": telling.junit, "--html": telling.html}
-    asked = [name for name, path in named.items() if path is not None]
-    if telling.verify_fix is not None and asked:
+def _check_outputs(telling: Telling, looking: Looking) -> None:
+    """A replay makes no report, so that a file of one would never come, and it replays all that the old one holds."""
+    if telling.verify_fix is None:
+        return
+    if asked := list(telling.places()):
         raise UsageError(
             f"--verify-fix replays findings and writes no {' and no '.join(asked)}. "
             "Leave it out, or use --json, which prints the replays."
+        )
+    if looking.only:
+        raise UsageError(
+            "--verify-fix replays all findings of its report, whatever --only names. Leave --only out, or give a "
+            "report that was made with it."
         )
 
 
@@ -216,7 +221,7 @@ def _params(given: Sequence[str] | None) -> dict[str, Any]:
             raise UsageError(f"--param {text!r} is not of the form KEY=VALUE. Write e.g. --param patches=secure")
         try:
             found[key.strip()] = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             found[key.strip()] = value
     return found
 

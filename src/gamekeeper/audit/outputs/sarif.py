@@ -78,7 +78,7 @@ def _result(report: Report, found: Finding | Fault, rule: int, place: dict[str, 
         text += f". Reply {quoted(found.reply)} is paid {found.reward:g}, an honest one {found.honest_reward:g}."
         properties |= {
             "attack": found.id,
-            "reply": found.reply.encode("utf-8", "backslashreplace").decode(),
+            "reply": _bytes(found.reply).decode(),
             "reward": found.reward,
             "honestReward": found.honest_reward,
             "gain": found.gain,
@@ -92,7 +92,7 @@ def _result(report: Report, found: Finding | Fault, rule: int, place: dict[str, 
         "message": {"text": f"{text} Change: {found.fix}"},
         "locations": [place],
         "partialFingerprints": {
-            "target/v1": hashlib.sha256(f"{report.target}\n{_rule_id(found)}".encode()).hexdigest()[:32]
+            "target/v1": hashlib.sha256(_bytes(f"{report.target}\n{_rule_id(found)}")).hexdigest()[:32]
         },
         "properties": properties,
     }
@@ -105,11 +105,19 @@ def _location(report: Report, examples: Path | None) -> dict[str, Any]:
     if path is not None or examples is not None:
         artifact: dict[str, Any] = {"uri": _uri(path or examples or Path())}
     else:
-        artifact = {"uri": quote(report.target, safe=""), "description": {"text": "The target, which is in no file."}}
+        artifact = {
+            "uri": quote(_bytes(report.target), safe=""),
+            "description": {"text": "The target, which is in no file."},
+        }
     return {
         "physicalLocation": {"artifactLocation": artifact, "region": {"startLine": line}},
-        "logicalLocations": [{"fullyQualifiedName": report.target, "kind": "function"}],
+        "logicalLocations": [{"fullyQualifiedName": one_line(report.target), "kind": "function"}],
     }
+
+
+def _bytes(text: str) -> bytes:
+    """In UTF-8, with halves of characters written out: replies hold them, and names of files that are not in UTF-8."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _uri(path: Path) -> str:

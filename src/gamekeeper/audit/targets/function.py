@@ -33,7 +33,7 @@ def open_grader(spec: Spec) -> FunctionGrader:
     if not callable(found):
         raise UsageError(f"{spec.name!r} is a {type(found).__name__}, which cannot be called. Name a function.")
     if inspect.isclass(found):
-        return FunctionGrader(_made(found, spec), replace(spec, params={"columns": spec.params.get("columns", ())}))
+        return FunctionGrader(_made(found, spec), replace(spec, params={}))
     return FunctionGrader(found, spec)
 
 
@@ -65,8 +65,7 @@ class FunctionGrader:
                 "name or by --bind. Leave --param out, or name a class to be made with it."
             )
         self.function, self.spec = function, spec
-        self._columns = list(spec.params.get("columns", ()))
-        self._ways: list[Binding] = bindings(function, spec.bind, self._columns)
+        self._ways: list[Binding] = bindings(function, spec.bind, spec.columns)
 
     @property
     def kind(self) -> str:

@@ -28,7 +28,7 @@ class GameTarget:
     layers: tuple[str, ...] = ("a game of this package: its score runs in this process, its programs in the sandbox",)
 
     def __init__(self, spec: Spec) -> None:
-        options = {k: v for k, v in spec.params.items() if k != "columns"}
+        options = dict(spec.params)
         patches = options.pop("patches", "flawed")
         self.game: BaseGame = load_game(spec.name.partition(":")[2], patches, **options)
         self.name, self.kind = spec.name, "game"

@@ -44,7 +44,7 @@ def rest_of(spec: Spec) -> str:
 
 def options_of(spec: Spec) -> dict[str, Any]:
     """The user's `--param`s."""
-    return {k: v for k, v in spec.params.items() if k != "columns"}
+    return dict(spec.params)
 
 
 def answer_among(fields: Mapping[str, Any]) -> Any:

@@ -69,7 +69,7 @@ class TrlReward:
         """UsageError on a `--bind` of a parameter that the function has not, or to a column that no example has."""
         parameters = inspect.signature(self.function).parameters
         loose = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-        columns = self.spec.params.get("columns", ())
+        columns = self.spec.columns
         for name, source in self.spec.bind.items():
             if name not in parameters and not loose:
                 raise UnknownName("parameter of the target", name, parameters, f"Write --bind PARAMETER={source}.")
