@@ -17,6 +17,7 @@ from gamekeeper.audit.examples import as_examples
 from gamekeeper.audit.target import Limits, Spec
 from gamekeeper.audit.targets import open_target
 from gamekeeper.errors import CouldNotLook, UsageError
+from gamekeeper.sandbox.folder import remove
 
 Says = Callable[..., str]
 
@@ -116,6 +117,33 @@ def test_no_socket_outside_answers_without_a_network(network: bool, says: Says, 
         service.listen()
         found = says(CONNECT, needs="files", top=f"PATH = {str(tmp_path / 's')!r}", network=network)
         assert found == ("RuntimeError: answered" if network else "RuntimeError: ConnectionRefusedError")
+
+
+def speaks(completion: str) -> float:
+    there, refused = ("127.0.0.1", 9), []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as wire:
+        for call in (
+            lambda: wire.connect(there),
+            lambda: wire.sendto(b"x", there),
+            lambda: wire.sendmsg([b"x"], [], 0, there),
+            lambda: socket.getaddrinfo("localhost", 9),
+            lambda: socket.gethostbyname("localhost"),
+            lambda: socket.gethostbyaddr("127.0.0.1"),
+            lambda: socket.getnameinfo(there, 0),
+        ):
+            try:
+                call()
+            except PermissionError:
+                refused.append(True)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.sendmsg([b"x"])
+        raise RuntimeError(len(refused), theirs.recv(1))
+
+
+def test_without_namespaces_python_sends_and_looks_up_nothing(says: Says, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gamekeeper.audit.jail._unshare", lambda flags: False)
+    assert says(speaks) == "RuntimeError: (7, b'x')"
 
 
 def test_nothing_that_runs_services_is_in_sight(says: Says) -> None:
@@ -231,6 +259,55 @@ def test_too_few_rewards_for_a_batch_are_an_error_of_the_targets() -> None:
         assert [p.error for p in together] == ["ValueError: 1 rewards for 3 replies"] * 3
     finally:
         target.close()
+
+
+def digs(completion: str) -> float:
+    for _ in range(3000):
+        os.mkdir("deeper")
+        os.chdir("deeper")
+    os.makedirs("/tmp/locked/in")
+    os.chmod("/tmp/locked", 0)
+    return 1.0
+
+
+def test_folders_that_are_deep_or_locked_do_not_stay_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    target = open_target(digs)
+    try:
+        if "files" not in target.layers:
+            pytest.skip("no namespaces can be made here, so that /tmp is the caller's own: not tested")
+        target.use(as_examples([{"prompt": "p", "answer": "a"}]))
+        assert [p.reward for p in target.grade([(0, ("reply",))])] == [1.0]
+    finally:
+        target.close()
+    left = list(tmp_path.iterdir())
+    for folder in left:  # what a test leaves here, nobody else could delete
+        remove(str(folder))
+    assert left == []
+
+
+def test_a_second_child_that_is_lost_at_once_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    target = open_target(talks)
+    target.use(as_examples([{"prompt": "p", "answer": "a"}]))
+
+    def lost(*_: Any) -> None:
+        raise CouldNotLook("lost")
+
+    monkeypatch.setattr("gamekeeper.audit.client.ChildTarget.use", lost)
+    with pytest.raises(CouldNotLook, match="lost"):
+        target.again()
+    target.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_target_may_be_closed_twice() -> None:
+    target = open_target(talks)
+    target.close()
+    ends = os.pipe()  # which may get the numbers of the target's
+    target.close()
+    for end in ends:
+        os.close(end)
 
 
 def reads_its_start(completion: str) -> float:

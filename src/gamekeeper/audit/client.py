@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +12,6 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 from gamekeeper.audit import jail, wire
@@ -22,6 +20,7 @@ from gamekeeper.audit.quoting import one_line
 from gamekeeper.audit.target import Call, Grader, Limits, Spec
 from gamekeeper.audit.worker import START_S, SWEEP_S, as_json, serve
 from gamekeeper.errors import CouldNotLook, UsageError
+from gamekeeper.sandbox.folder import remove
 from gamekeeper.types import to_plain
 
 _KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "TZ", "SYSTEMROOT")
@@ -161,8 +160,12 @@ class ChildTarget:
 
     def again(self) -> ChildTarget:
         """A second child of the same target under another hash seed; a fork keeps the seed of its parent."""
-        other = ChildTarget(replace(self.spec), self.adapter, self.limits, hash_seed=self.hash_seed + 1)
-        other.use(*self._in_use)
+        other = ChildTarget(self.spec, self.adapter, self.limits, hash_seed=self.hash_seed + 1)
+        try:
+            other.use(*self._in_use)
+        except BaseException:  # nobody else knows of it
+            other.close()
+            raise
         return other
 
     def _ask(self, message: Mapping[str, Any], seconds: float) -> Any:
@@ -176,7 +179,8 @@ class ChildTarget:
             ) from None
 
     def close(self) -> None:
-        for fd in (self._to, self._of):
+        fds, self._to, self._of = (self._to, self._of), -1, -1  # a second time, the numbers may be another's
+        for fd in fds:
             with suppress(OSError):
                 os.close(fd)
         if self._pid:
@@ -184,13 +188,8 @@ class ChildTarget:
         if self._process is not None:
             self._process.wait()  # it has ended; this tells the object so
         self._process, self._pid = None, 0
-        shutil.rmtree(self._scratch, ignore_errors=True)
-
-    def __enter__(self) -> ChildTarget:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        with suppress(OSError):
+            remove(self._scratch)
 
 
 def _named(names: Sequence[str]) -> dict[str, str]:

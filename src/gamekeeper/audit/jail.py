@@ -205,10 +205,13 @@ def _raise_loopback() -> None:
         fcntl.ioctl(probe, 0x8914, struct.pack("16sH14x", b"lo", 0x1 | 0x40))
 
 
+_LOOKUPS = ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr", "socket.getnameinfo")
+_SENDING = ("socket.connect", "socket.sendto", "socket.sendmsg")
+
+
 def _forbid_connecting() -> None:
     def refuse(event: str, args: tuple[Any, ...]) -> None:
-        inet = event == "socket.getaddrinfo" or (event == "socket.connect" and isinstance(args[1], tuple))
-        if inet:
+        if event in _LOOKUPS or (event in _SENDING and isinstance(args[1], tuple)):  # a Unix socket's address is a text
             raise PermissionError("the audit runs without a network; pass --network to allow it")
 
     sys.addaudithook(refuse)

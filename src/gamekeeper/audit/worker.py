@@ -12,7 +12,6 @@ import importlib
 import json
 import math
 import os
-import shutil
 import signal
 import struct
 import sys
@@ -27,6 +26,7 @@ from gamekeeper.audit.finding import Example
 from gamekeeper.audit.rewards import as_reward
 from gamekeeper.audit.target import Grader, Spec
 from gamekeeper.sandbox import kernel
+from gamekeeper.sandbox.folder import remove
 
 START_S = 120.0
 SWEEP_S = 5.0
@@ -80,7 +80,8 @@ def _keep_house(auditor: int, jailed: int, scratch: str) -> NoReturn:
     for _ in range(20):
         if os.getppid() == auditor or not os.path.exists(scratch):
             break
-        shutil.rmtree(scratch, ignore_errors=True)
+        with suppress(OSError):
+            remove(scratch)
         time.sleep(0.05)
     os._exit(0)
 
@@ -197,7 +198,8 @@ class Server:
             os.close(ours)
             _end(pid)
             self.orphans.end()
-            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):
+                remove(folder)
         return results
 
     def _child(self, fd: int, folder: str, work: Sequence[Any], together: bool) -> None:
