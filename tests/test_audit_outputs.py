@@ -288,6 +288,8 @@ def test_a_file_that_is_no_report_is_refused(tmp_path: Path, text: str) -> None:
         (("findings", 0, "example"), "1", "findings[0].example is '1', not a whole number"),
         (("findings", 0, "example"), True, "findings[0].example is True, not a whole number"),
         (("findings", 0, "reward"), None, "findings[0].reward is None, not a number"),
+        (("findings", 0, "reward"), 10**400, "findings[0].reward is 1000"),
+        (("findings", 0, "gain"), float("nan"), "findings[0].gain is nan, not a number"),
         (("findings", 0, "severity"), "dire", "findings[0].severity: Unknown severity 'dire'"),
         (("faults",), [[]], "faults[0] is [], not an object"),
         (("reach",), [], "reach is [], not an object"),

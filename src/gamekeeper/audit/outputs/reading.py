@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
+from sys import float_info
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -90,5 +91,5 @@ _FORMS: Mapping[type, tuple[Callable[[Any], bool], str]] = {
     str: (lambda v: isinstance(v, str), "a text"),
     bool: (lambda v: isinstance(v, bool), "true or false"),
     int: (lambda v: isinstance(v, int) and not isinstance(v, bool), "a whole number"),
-    float: (lambda v: isinstance(v, int | float) and not isinstance(v, bool), "a number"),
+    float: (lambda v: isinstance(v, int | float) and not isinstance(v, bool) and abs(v) <= float_info.max, "a number"),
 }
