@@ -27,7 +27,7 @@ from gamekeeper.audit.range import Range
 from gamekeeper.audit.reach import Survey, survey
 from gamekeeper.audit.search import search
 from gamekeeper.audit.settings import Settings
-from gamekeeper.audit.target import Limits, Spec, Target
+from gamekeeper.audit.target import Spec, Target
 from gamekeeper.audit.targets import CHILDREN, open_target
 from gamekeeper.errors import CouldNotLook, UsageError
 from gamekeeper.extras import need
@@ -56,7 +56,7 @@ def audit(
     if isinstance(target, str) and target.partition(":")[0] == pay_tables.PREFIX:
         return pay_tables.audit_table(target, settings.seed)
     try:
-        opened = open_target(target, spec_of(given, settings), limits_of(settings))
+        opened = open_target(target, spec_of(given, settings), settings.limits)
     except CouldNotLook as error:
         name = target if isinstance(target, str) else repr(target)
         reach = Reach(False, str(error), needs="Make the target importable, or name another.")
@@ -105,10 +105,6 @@ def can_be_typed(target: str | Callable[..., Any], given: Sequence[Example], set
         return isinstance(target, str)
     usual = Settings()
     return not given and replace(settings, only=usual.only, fail_on=usual.fail_on) == usual
-
-
-def limits_of(settings: Settings) -> Limits:
-    return Limits(settings.wall_s, settings.memory_mb, settings.network, settings.environment)
 
 
 @dataclass

@@ -71,9 +71,9 @@ def carriers(mined: Mined, prompt: str) -> list[Carrier]:
     """Every shape worth a try, the common ones first."""
     found = [*COMMON, *_json(mined), *_tagged([*mined.tags, *tags_of(prompt)]), *_patterned(mined.regexes)]
     found += _marked(mined.strings)
-    seen: dict[str, Carrier] = {}
+    seen: dict[tuple[str, str], Carrier] = {}
     for carrier in found:
-        seen.setdefault(carrier.wrap("@@"), carrier)
+        seen.setdefault((carrier.wrap("@@"), carrier.wrap("7")), carrier)  # some shapes differ for numbers alone
     return list(seen.values())[:90]
 
 

@@ -95,14 +95,14 @@ class ChildTarget:
             warnings.simplefilter("ignore", DeprecationWarning)  # threads of the caller are not used after the fork
             self._pid = os.fork()
         if self._pid == 0:
-            os.close(self._to)
-            os.close(self._of)
-            kept = self._environment()
-            os.environ.clear()
-            os.environ.update(kept)
-            jail.forget_environment()
-            sys.dont_write_bytecode = True
-            try:
+            try:  # whatever fails, the child must not go on with the caller's work
+                os.close(self._to)
+                os.close(self._of)
+                kept = self._environment()
+                os.environ.clear()
+                os.environ.update(kept)
+                jail.forget_environment()
+                sys.dont_write_bytecode = True
                 os.setsid()
                 serve(reading, writing, self._scratch, job, self.adapter)  # type: ignore[arg-type]
             finally:

@@ -25,7 +25,7 @@ def shortfall(
 
     looked: what was looked at besides the battery, by the names of `attacks.OTHERS`.
     """
-    asked = [a for a in attacks if not only or any(_is_of(a, name) for name in only)]
+    asked = [a for a in attacks if not only or any(map(a.is_of, only))]
     late = {a.id for a in shooting.untried}
     techniques = {a.cause for a in asked}
     tried = {a.cause for a in asked if a.id not in late}
@@ -41,11 +41,7 @@ def shortfall(
 def unlooked(shots: Sequence[Shot], looked: set[str], only: Sequence[str]) -> list[str]:
     """The names asked for of which nothing was played."""
     played = {shot.attack.id: shot.attack for shot in shots}.values()
-    return [n for n in only if n.partition("/")[0] not in looked and not any(_is_of(a, n) for a in played)]
-
-
-def _is_of(attack: Attack, name: str) -> bool:
-    return name in (attack.family, attack.cause, attack.id)
+    return [n for n in only if n.partition("/")[0] not in looked and not any(a.is_of(n) for a in played)]
 
 
 def _other_ways(shooting: Range) -> str:

@@ -74,7 +74,12 @@ def as_example(row: Any, where: str) -> Example:
     prompt = _first(row, PROMPT_COLUMNS)
     messages = _messages(prompt)
     text = "\n".join(m["content"] for m in messages) if messages else "" if prompt is None else str(prompt)
-    return Example(text, _answer(row), dict(row), _replies(row, _GOOD, where), _replies(row, _BAD, where), messages)
+    found = Example(text, _answer(row), dict(row), _replies(row, _GOOD, where), _replies(row, _BAD, where), messages)
+    try:
+        _ = found.key
+    except (TypeError, ValueError, RecursionError) as error:
+        raise DataError(f"{where} cannot be written as JSON: {error}. Keys are texts; no value holds itself.") from None
+    return found
 
 
 def _first(row: Mapping[str, Any], names: Iterable[str]) -> Any:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from gamekeeper.audit.finding import Fault, Paid, Turns
 from gamekeeper.audit.judge import NOTABLE, Shot, nothing
+from gamekeeper.audit.quoting import one_line
 from gamekeeper.audit.range import Range
 from gamekeeper.audit.reach import Survey
 from gamekeeper.audit.scene import Scene
@@ -124,6 +125,9 @@ def _share(scene: Scene, paid: Paid) -> float:
     return ((paid.reward or 0.0) - nothing(scene)) / span if span > 0 else 0.0
 
 
+_BATCH = "fault/batch"
+
+
 def _unstable(target: Target, shooting: Range, scenes: Sequence[Scene]) -> Iterator[Fault]:
     calls: list[Call] = [(s.index, t) for s in scenes for t in (s.good, (*s.good[:-1], s.wrap(s.wrong)))]
     owners = {s.index: s for s in scenes}
@@ -135,9 +139,16 @@ def _unstable(target: Target, shooting: Range, scenes: Sequence[Scene]) -> Itera
         )
         return
     together = target.grade_together(calls)
-    if not any(p.error or p.end for p in together) and (changed := _changed(owners, calls, first, together)):
+    if lost := next((p.error for p, alone in zip(together, first, strict=True) if p.error and not alone.error), ""):
+        yield Fault(
+            _BATCH,
+            "medium",
+            f"replies that are graded one by one fail as a batch: {one_line(lost)}",
+            "Return one reward for each reply, however many come.",
+        )
+    elif not any(p.error or p.end for p in together) and (changed := _changed(owners, calls, first, together)):
         yield _unstable_fault(
-            "fault/batch",
+            _BATCH,
             changed,
             "the pay of a reply depends on the batch that it is graded in",
             "Grade each reply by itself.",

@@ -59,6 +59,10 @@ class PayTable:
         return p if 0 <= p <= 1 else None
 
 
+_MORE_AUDITS = "Audit more often than the break-even, or fine a false claim more."
+_FINES = "Fine a false claim more where it is audited: as the table is, more audits do not make it a loss."
+
+
 def under_audited(table: PayTable, example: int = 0) -> Finding | None:
     """The finding that false claims pay, if they do."""
     gain = table.gain_of_claiming(0.0)
@@ -75,7 +79,7 @@ def under_audited(table: PayTable, example: int = 0) -> Finding | None:
         "incentive",
         "high",
         f"a false claim of success earns {float(gain):+.3g} on average: {said}",
-        "Audit more often than the break-even, or fine a false claim more.",
+        _MORE_AUDITS if needed is not None and needed > table.audit else _FINES,
         example,
         ("(a policy that always claims to be right)",),
         float(gain),

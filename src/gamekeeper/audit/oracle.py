@@ -14,7 +14,7 @@ from gamekeeper.audit.quoting import one_line
 from gamekeeper.audit.reach import survey
 from gamekeeper.audit.scene import Scene
 from gamekeeper.audit.settings import Settings
-from gamekeeper.audit.target import Limits, Spec
+from gamekeeper.audit.target import Spec
 from gamekeeper.audit.targets import open_target
 from gamekeeper.errors import CouldNotLook
 
@@ -27,7 +27,7 @@ def open_oracle(settings: Settings, examples: Sequence[Example]) -> Iterator[Ora
         return
     columns = sorted({c for e in examples for c in e.columns})
     spec = Spec("", settings.bind, {}, os.getcwd(), settings.seed, settings.most_examples, columns)
-    target = open_target(settings.oracle, spec, Limits(settings.wall_s, settings.memory_mb))
+    target = open_target(settings.oracle, spec, settings.limits)
     try:
         clock = Clock(settings.seconds)
         found = survey(target, list(examples)[: settings.most_examples], Mined(), settings.seed, clock)

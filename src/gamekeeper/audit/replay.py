@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gamekeeper.audit.auditor import Examples, check_taken, limits_of, spec_of
+from gamekeeper.audit.auditor import Examples, check_taken, spec_of
 from gamekeeper.audit.clock import Clock
 from gamekeeper.audit.examples import as_examples
 from gamekeeper.audit.finding import COULD_NOT_LOOK, Example, Finding, Paid, Reach, Report
@@ -59,7 +59,7 @@ def verify_fix(
     given = as_examples(examples)
     check_taken(target, given, settings)
     spec = spec_of(given, settings)
-    with_target = open_target(target, replace(spec, count=_count(old, spec.count)), limits_of(settings))
+    with_target = open_target(target, replace(spec, count=_count(old, spec.count)), settings.limits)
     try:
         rows = _rows(given, old, settings.most_examples) or with_target.examples()
         found = survey(with_target, rows, mine(with_target.source()), settings.seed, Clock(settings.seconds))

@@ -53,15 +53,15 @@ def search(
         return []
     chance = rng("audit-search", seed, len(scenes))
     stock = _stock(mined)
-    population = [
-        Candidate(p, w) for p, w in _worths(shooting, chosen, [(s,) for s in seeds[:16]] + [(p,) for p in stock[:24]])
-    ]
+    most = max(1, budget // len(chosen))
+    start = [(s,) for s in seeds[:16]] + [(p,) for p in stock[:24]]
+    population = [Candidate(p, w) for p, w in _worths(shooting, chosen, start[:most])]
     spent = len(population)
-    while spent * len(chosen) < budget and not shooting.out_of_time:
+    while spent < most and not shooting.out_of_time:
         population = sorted(population, key=lambda c: (-c.worth, sum(map(len, c.pieces))))[:_POPULATION]
         if population and population[0].worth >= 1.0:
             break
-        fresh = list(dict.fromkeys(_edited(chance, population, stock) for _ in range(_BATCH)))
+        fresh = list(dict.fromkeys(_edited(chance, population, stock) for _ in range(min(_BATCH, most - spent))))
         population += [Candidate(p, w) for p, w in _worths(shooting, chosen, fresh)]
         spent += len(fresh)
     best = max(population, key=lambda c: (c.worth, -sum(map(len, c.pieces))), default=None)

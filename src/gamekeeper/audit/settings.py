@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gamekeeper.audit.finding import severity_rank
+from gamekeeper.audit.target import Limits
 from gamekeeper.errors import UsageError
 from gamekeeper.sandbox.layers import check_level
 
@@ -43,6 +44,11 @@ class Settings:
     """The level below which no target is attacked; None: the sandbox's default for one that runs code, else any."""
     command: tuple[str, ...] = ()
     """The options as typed, for the `repro` commands."""
+
+    @property
+    def limits(self) -> Limits:
+        """What holds for every function of the user's that is called: the target, and the oracle."""
+        return Limits(self.wall_s, self.memory_mb, self.network, self.environment)
 
     def __post_init__(self) -> None:
         severity_rank(self.fail_on)

@@ -306,6 +306,8 @@ def _verify(target: str, path: Path, rows: Sequence[Any], settings: Settings, as
 
     reach, replays = verify_fix(target, read_report(path), rows, settings)
     if not reach.reached:
+        if as_json:
+            console.print_json({"reached": False, "why": reach.why, "needs": reach.needs, "replays": []})
         console.show_error(one_line(f"No verdict: {reach.why}. {reach.needs}"))
         raise typer.Exit(3)
     unsure = [r for r in replays if r.error and not r.closed]

@@ -69,7 +69,7 @@ def _named_apart(attacks: Iterable[Attack]) -> Iterator[Attack]:
 
 def chosen(attack: Attack, only: Sequence[str]) -> bool:
     # What explains other findings is always tried, or a part of the battery would name another cause than the whole.
-    return attack.baseline or any(attack.id == o or attack.cause == o or attack.family == o for o in only)
+    return attack.baseline or any(map(attack.is_of, only))
 
 
 def check_only(only: Sequence[str]) -> None:

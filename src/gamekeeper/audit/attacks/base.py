@@ -67,6 +67,10 @@ class Attack:
     def cause(self) -> str:
         return f"{self.family}/{self.technique}"
 
+    def is_of(self, name: str) -> bool:
+        """Whether a family, a technique or one variant of that name has it."""
+        return name in (self.family, self.cause, self.id)
+
 
 class Maker:
     """Shorthand of a family: makes its attacks from its table of techniques."""
