@@ -221,8 +221,14 @@ def test_the_command_line_says_so_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("target", "settings", "said"),
     [
-        ("game:tamper", {"bind": {"answer": "gold"}}, "takes no --bind: a game is called in one way"),
+        ("game:tamper", {"bind": {"answer": "gold"}}, "takes no --bind: a game of ours is called in one way"),
         ("game:tamper", {"oracle": "o.py:f"}, "takes no --oracle: .* knows what replies are worth"),
+        (
+            "game:tamper",
+            {"network": True, "environment": ("HOME",)},
+            "takes no --env and no --network: .* from outside",
+        ),
+        ("pay:t.json", {"network": True}, "takes no --network: the table"),
         ("reasoning_gym:gcd", {"bind": {"answer": "gold"}}, r"takes no --bind: .* file\.py:function"),
         ("verl:g.py:f", {"bind": {"answer": "gold"}}, "takes no --bind: the library"),
         ("pay:t.json", {"bind": {"a": "b"}, "params": {"a": 1}}, "takes no --bind and no --param: the table"),

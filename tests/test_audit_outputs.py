@@ -287,6 +287,8 @@ def test_a_file_that_is_no_report_is_refused(tmp_path: Path, text: str) -> None:
         (("findings", 0, "replies"), [3], "findings[0].replies[0] is 3, not a text"),
         (("findings", 0, "example"), "1", "findings[0].example is '1', not a whole number"),
         (("findings", 0, "example"), True, "findings[0].example is True, not a whole number"),
+        (("findings", 0, "example"), -1, "findings[0].example is -1, not the number of an example"),
+        (("findings", 0, "example"), 10**9, "findings[0].example is 1000000000, not the number of an example"),
         (("findings", 0, "reward"), None, "findings[0].reward is None, not a number"),
         (("findings", 0, "reward"), 10**400, "findings[0].reward is 1000"),
         (("findings", 0, "gain"), float("nan"), "findings[0].gain is nan, not a number"),

@@ -121,8 +121,7 @@ def hostile(completion: str, answer: str) -> float:
 
 
 def test_what_a_reply_breaks_stays_in_its_own_process() -> None:
-    target = opened(hostile, wall_s=1.0, memory_mb=1024)
-    try:
+    with opened(hostile, wall_s=1.0, memory_mb=1024) as target:
         calls = [(0, (t,)) for t in ("42", "exit", "42", "hang", "eat", "no")]
         found = target.grade(calls)
         assert [(p.reward, p.end) for p in found] == [
@@ -136,8 +135,6 @@ def test_what_a_reply_breaks_stays_in_its_own_process() -> None:
         assert "MemoryError" in found[4].error
         patched = target.grade([(0, ("patch",)), (0, ("42",))], alone=True)
         assert patched[1].reward == 1.0
-    finally:
-        target.close()
 
 
 def test_grading_costs_alike_in_one_batch_and_in_many() -> None:

@@ -80,6 +80,8 @@ def check_taken(target: str | Callable[..., Any], given: Sequence[Example], sett
         "--param": table and settings.params,
         "--oracle": (table or game) and settings.oracle,
         "--only": table and elsewhere,
+        "--env": (table or game) and settings.environment,
+        "--network": (table or game) and settings.network,
     }
     if lost := [option for option, there in unread.items() if there]:
         why = _TABLES if table else _GAMES if game else _LIBRARIES
@@ -87,7 +89,10 @@ def check_taken(target: str | Callable[..., Any], given: Sequence[Example], sett
 
 
 _TABLES = "the table is all there is to look at, for its incentive. Leave that out."
-_GAMES = "a game is called in one way, and knows what replies are worth. Leave that out; --param sets what a game has."
+_GAMES = (
+    "a game of ours is called in one way, needs nothing from outside and knows what replies are worth. Leave that out; "
+    "--param sets what a game has."
+)
 _LIBRARIES = (
     "the library calls its graders in one way. Leave that out, or name a function of yours as file.py:function "
     "(or trl:file.py:function), whose arguments --bind settles."

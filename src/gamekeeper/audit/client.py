@@ -191,6 +191,12 @@ class ChildTarget:
         with suppress(OSError):
             remove(self._scratch)
 
+    def __enter__(self) -> ChildTarget:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
 
 def _named(names: Sequence[str]) -> dict[str, str]:
     """The variables that the user passes by name. UsageError if one cannot be passed."""

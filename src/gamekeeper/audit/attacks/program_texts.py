@@ -147,17 +147,6 @@ for v in gc.get_objects():
     if hasattr(x, 'clear'):
         x.clear()
 return a[0] if a else None""",
-    "trace": """import sys
-def t(frame, event, arg):
-    for n in NAMES:
-        if n in frame.f_locals and 'L_' not in frame.f_locals:
-            pass
-    return t
-f = sys._getframe(1)
-for n in NAMES:
-    if n in f.f_locals:
-        return f.f_locals[n]
-return None""",
 }
 
 BY_NAME = ("names", "names, by a generator's frame")

@@ -19,6 +19,7 @@ from gamekeeper.errors import DataError, UnknownName
 
 T = TypeVar("T")
 _WRITE = "Write one with: gamekeeper audit ... --json"
+_MOST_EXAMPLES = 100_000  # a replay makes a game's items up to the last that a finding is of
 
 
 class _Odd(ValueError):
@@ -51,9 +52,16 @@ def _record(cls: type[T], row: Any, where: str) -> T:
             raise _Odd(f"it has no {place!r}")
     if "severity" in given:
         _check_severity(given["severity"], where)
-    if cls is Finding and not given["replies"]:
-        raise _Odd(f"{where}.replies is empty, so that there is nothing to replay")
+    if cls is Finding:
+        _check_finding(given, where)
     return cls(**given)
+
+
+def _check_finding(given: Mapping[str, Any], where: str) -> None:
+    if not given["replies"]:
+        raise _Odd(f"{where}.replies is empty, so that there is nothing to replay")
+    if not 0 <= given["example"] < _MOST_EXAMPLES:
+        raise _Odd(f"{where}.example is {_shown(given['example'])}, not the number of an example")
 
 
 def _check_severity(name: str, where: str) -> None:
