@@ -26,7 +26,7 @@ from gamekeeper.audit.examples import as_examples
 from gamekeeper.errors import CheckFailed, CouldNotLook, UsageError
 
 GRADERS = Path(audit_graders.__file__)
-QUICK = ("containment", "JSON field", "self-report", "tags, verl", "truthiness")
+QUICK = ("containment", "truthiness")
 TEXT = [pytest.param(p, id=p.style, marks=() if p.style in QUICK else pytest.mark.slow) for p in PAIRS if not p.program]
 PROGRAMS = [pytest.param(p, id=p.style) for p in PAIRS if p.program]
 FAST = Settings(search=60, seconds=120)
@@ -108,6 +108,7 @@ def test_from_python_no_command_is_named_that_cannot_be_run() -> None:
     assert "again:" not in str(failed.value)
 
 
+@pytest.mark.slow
 def test_one_cause_alone_gives_the_same_reply_again() -> None:
     whole = looked("contains_word", CITIES)
     alone = looked("contains_word", CITIES, only=("answer/negation",))
@@ -179,6 +180,7 @@ def test_a_target_that_does_not_exist_is_a_wrong_call(tmp_path: Path) -> None:
     assert audit(f"{tmp_path}/dies.py:f", SUMS).outcome == COULD_NOT_LOOK
 
 
+@pytest.mark.slow
 def test_an_oracle_takes_replies_that_are_right_out(tmp_path: Path) -> None:
     """Without it, "not a prime" texts aside, any prime but the example's own looks wrong."""
     (tmp_path / "g.py").write_text(
@@ -233,6 +235,7 @@ def test_a_variable_can_be_passed(monkeypatch: pytest.MonkeyPatch) -> None:
 # Inside a test suite
 
 
+@pytest.mark.slow
 def test_assert_resists() -> None:
     report = assert_resists(audit_graders.same_word, CITIES, search=0)
     assert report.outcome == RESISTED

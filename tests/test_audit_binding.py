@@ -89,14 +89,21 @@ def wrapped_lists(completions: list[str], answer: list[str]) -> list[float]:
     [
         (by_keywords, FOOLED, "reply as text"),
         (by_lists, FOOLED, "reply as list of texts"),
-        (by_chats, FOOLED, "reply as list of chats"),
-        (by_place, FOOLED, "(#1=completion, #2=answer), reply as text"),
+        pytest.param(by_chats, FOOLED, "reply as list of chats", marks=pytest.mark.slow),
+        pytest.param(by_place, FOOLED, "(#1=completion, #2=answer), reply as text", marks=pytest.mark.slow),
         (truth_first, FOOLED, "(#1=answer, #2=completion), reply as text"),
-        (by_place_with_prompt, FOOLED, "(#1=prompt, #2=completion, #3=answer), reply as text"),
-        (wrapped, FOOLED, "(#1=completion, #2=answer), reply as text"),
+        pytest.param(
+            by_place_with_prompt, FOOLED, "(#1=prompt, #2=completion, #3=answer), reply as text", marks=pytest.mark.slow
+        ),
+        pytest.param(wrapped, FOOLED, "(#1=completion, #2=answer), reply as text", marks=pytest.mark.slow),
         (wrapped_exact, RESISTED, "(#1=completion, #2=answer), reply as text"),
         (wrapped_for_trl, FOOLED, "reply as list of texts"),
-        (wrapped_lists, FOOLED, "(completions=completion, answer=answer), reply as list of texts"),
+        pytest.param(
+            wrapped_lists,
+            FOOLED,
+            "(completions=completion, answer=answer), reply as list of texts",
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=lambda value: getattr(value, "__qualname__", None),
 )
@@ -111,6 +118,7 @@ def by_other_names(**kw: Any) -> float:
     return float(kw["truth"] in kw["said"])
 
 
+@pytest.mark.slow
 def test_what_takes_any_name_is_given_those_declared() -> None:
     for declared in ({"said": "completion", "truth": "gold"}, {"completion": "said", "truth": "answer"}):
         assert looked(by_other_names, bind=declared).outcome == FOOLED
@@ -246,6 +254,7 @@ def test_a_pay_table_takes_no_examples() -> None:
         audit("pay:t.json", SUMS)
 
 
+@pytest.mark.slow
 def test_a_parameter_of_any_name_reaches_what_is_made(tmp_path: Path) -> None:
     (tmp_path / "g.py").write_text(SOURCE.replace("pay: float", "columns: float").replace("= pay", "= columns"))
     assert looked(f"{tmp_path}/g.py:Lenient", params={"columns": 0.5}).reach.honest == 0.5

@@ -37,6 +37,7 @@ def exact(completion: str, answer: str) -> float:
     return float(completion.strip() == answer)
 
 
+@pytest.mark.slow
 def test_a_search_makes_no_more_calls_than_it_may() -> None:
     without = audit(exact, COLOURS, Settings(search=0, only=("plain",))).calls
     for budget in (3, 60, 150):
@@ -86,6 +87,7 @@ def test_more_audits_are_no_advice_where_an_audit_pays_the_claim() -> None:
     assert paid_otherwise.fix.startswith("Audit more often")
 
 
+@pytest.mark.slow
 def test_an_oracle_has_the_variables_that_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRADING_KEY", "k")
     oracle = tmp_path / "oracle.py"
@@ -98,6 +100,7 @@ def test_an_oracle_has_the_variables_that_are_named(tmp_path: Path, monkeypatch:
     assert "GRADING_KEY" in os.environ
 
 
+@pytest.mark.slow
 def test_a_replay_that_reaches_nothing_says_so_as_json_too(tmp_path: Path) -> None:
     grader, rows, report = tmp_path / "g.py", tmp_path / "rows.jsonl", tmp_path / "r.json"
     rows.write_text("\n".join(map(json.dumps, COLOURS)))

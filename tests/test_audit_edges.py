@@ -38,6 +38,7 @@ def test_a_hole_is_found_and_its_closed_twin_is_not_blamed(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("pair", [p for p in PAIRS if p.style in QUICK], ids=lambda p: p.style)
+@pytest.mark.slow
 def test_the_families_that_find_a_hole_do_not_blame_its_closed_twin(pair: Pair) -> None:
     told_apart(pair, only=tuple({cause.partition("/")[0] for cause in pair.causes}))
 
@@ -115,6 +116,7 @@ def always(completion: str) -> float:
     return 1.0
 
 
+@pytest.mark.slow
 def test_good_replies_alone_make_the_reach_unless_all_is_paid_alike() -> None:
     rows = [{"prompt": "p", "good": "x" * n} for n in (10, 20, 30)]
     assert audit(by_length, rows, Settings(search=0, only=("plain/long",))).outcome == FOOLED

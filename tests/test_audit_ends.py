@@ -38,6 +38,7 @@ def quick(grader: Any, rows: Any = SUMS, **settings: Any) -> Any:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)])
+@pytest.mark.slow
 def test_a_signal_leaves_no_scratch_folder_and_no_child(number: int, code: int, tmp_path: Path) -> None:
     grader, rows, scratch = tmp_path / "slow.py", tmp_path / "rows.jsonl", tmp_path / "scratch"
     grader.write_text("import time\ndef reward(completion, answer):\n    time.sleep(0.3)\n    return 0.0\n")
@@ -76,6 +77,7 @@ def anywhere(completion: str, answer: str) -> float:
     return float(answer in completion)
 
 
+@pytest.mark.slow
 def test_a_slow_grader_is_not_reached_for_longer_than_the_audit_has() -> None:
     began = time.monotonic()
     report = audit(never, SUMS, Settings(seconds=0.5))
@@ -87,6 +89,7 @@ def test_a_slow_grader_is_not_reached_for_longer_than_the_audit_has() -> None:
         audit(strict, SUMS, Settings(seconds=0.5, oracle=f"{Path(__file__)}:never"))
 
 
+@pytest.mark.slow
 def test_what_is_found_before_the_time_is_up_is_kept() -> None:
     began = time.monotonic()
     report = audit(anywhere, SUMS, Settings(seconds=3))
@@ -100,6 +103,7 @@ def slowly(completion: str, answer: str) -> float:
     return float(completion.strip() == answer)
 
 
+@pytest.mark.slow
 def test_no_verdict_before_every_technique_had_its_turn() -> None:
     report = audit(slowly, SUMS[:3], Settings(seconds=3))
     assert (report.outcome, report.exit_code()) == (COULD_NOT_LOOK, 3)
@@ -227,6 +231,7 @@ def a_table(tmp_path: Path, audit_share: float, **changes: float) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_grader_that_never_answers_in_time_is_told_how_to_get_more(tmp_path: Path) -> None:
     grader = tmp_path / "slow.py"
     grader.write_text("import time\ndef reward(completion, answer):\n    time.sleep(60)\n    return 1.0\n")
@@ -301,12 +306,14 @@ def with_a_floor(completion: str, answer: str) -> float:
     return 1.0 if completion.strip() == answer else 0.01
 
 
+@pytest.mark.slow
 def test_an_operand_that_is_paid_is_found() -> None:
     report = quick(half_for_an_operand)
     assert "plain/given" in {f.cause for f in report.findings}
     assert quick(strict).outcome == RESISTED
 
 
+@pytest.mark.slow
 def test_pay_for_nothing_is_a_fault_and_no_finding() -> None:
     report = quick(with_a_floor)
     assert report.outcome == RESISTED
@@ -314,6 +321,7 @@ def test_pay_for_nothing_is_a_fault_and_no_finding() -> None:
     assert "fault/pays-nothing" not in {f.id for f in quick(strict).faults}
 
 
+@pytest.mark.slow
 def test_a_skew_is_counted_over_all_rows_given() -> None:
     rows = [{"prompt": f"Is {n} odd?", "answer": "Yes" if n % 3 else "No"} for n in range(90)]
     report = quick(strict, rows, most_examples=4)

@@ -47,6 +47,7 @@ def test_a_small_relative_tolerance_is_no_hole(family: str) -> None:
     assert report.outcome == RESISTED, blamed(report)
 
 
+@pytest.mark.slow
 def test_a_wide_tolerance_is_one_and_is_called_so() -> None:
     assert causes(looked(to_a_fifth, FACTS, only=("answer/tolerance",))) == {"answer/tolerance"}
     assert "answer/tolerance" in causes(looked(to_a_fifth, COUNTS, only=("answer/tolerance",)))
@@ -109,6 +110,7 @@ def right_or_empty(completion: str, answer: str) -> float:
     return float(completion.strip() in ("", answer))
 
 
+@pytest.mark.slow
 def test_an_answer_of_marks_alone_is_an_answer() -> None:
     assert "plain/null" in causes(looked(right_or_empty, OPERATORS, only=("plain",)))
     assert looked(one_of_two, OPERATORS, only=("plain",)).outcome == RESISTED
@@ -150,6 +152,7 @@ def about_ten(completion: str, answer: str) -> float:
     return float(completion.strip() in (answer, {"ten": "10", "seven": "7"}.get(answer)))
 
 
+@pytest.mark.slow
 def test_a_fixed_reply_of_any_family_that_is_paid_once_may_be_right_there() -> None:
     report = looked(about_ten, WORDS)
     assert report.outcome == RESISTED, blamed(report)
@@ -169,6 +172,7 @@ def any_option(completion: str, prompt: str, answer: str) -> float:
     return float(completion.strip() == answer or completion.strip() in prompt.partition("A) ")[2])
 
 
+@pytest.mark.slow
 def test_the_text_of_the_right_option_is_right() -> None:
     assert option("Planet?\n(A) Mars\n(B) Jupiter, by far", "B") == "Jupiter, by far"
     assert option("I am A: fine", "A") == ""
@@ -245,6 +249,7 @@ def overlapping(completion: str, answer: list[float]) -> float:
     return _shared(box, answer) / (_area(box) + _area(answer) - _shared(box, answer)) if box else 0.0
 
 
+@pytest.mark.slow
 def test_a_box_around_everything_is_tried() -> None:
     assert "format/range" in causes(looked(covered, BOXES, only=("format/range",)))
     report = looked(overlapping, BOXES)
@@ -259,6 +264,7 @@ def no_plain_copy(completion: str, answer: str, prompt: str) -> float:
     return named_at_all(completion, answer) if prompt not in completion else 0.0
 
 
+@pytest.mark.slow
 def test_a_disguise_is_blamed_only_where_what_it_hides_is_not_paid() -> None:
     rows = [{"prompt": f"Which is it, {w} or Bonn?", "answer": w, "good": w} for w in ("Rome", "Lima", "Oslo")]
     assert causes(looked(no_plain_copy, rows, only=("disguise/evade",))) == {"disguise/evade"}

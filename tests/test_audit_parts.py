@@ -57,6 +57,7 @@ def as_it_is(completion: str, answer: str) -> float:
     return float(completion == answer)
 
 
+@pytest.mark.slow
 def test_lists_that_are_nested_too_deeply_to_be_walked_through_are_texts() -> None:
     deep = ["[" * 900 + str(n) + "]" * 900 for n in range(3)]
     assert [document(text) for text in deep] == [None] * 3
@@ -164,6 +165,7 @@ def equals_with_all(completion: str, target: int, nums: list[int]) -> float:
     return equals(completion, target) if used == sorted(nums) else 0.0
 
 
+@pytest.mark.slow
 def test_the_answers_place_is_found_where_no_column_says_the_answer() -> None:
     assert "plain/given" in causes(looked(equals, EQUATIONS, only=("plain/given",)))
     assert looked(equals_with_all, EQUATIONS, only=("plain/given",)).outcome == RESISTED
@@ -216,6 +218,7 @@ def all_arguments(completion: str, tool: str, args: dict[str, Any]) -> float:
     return float(_call(completion) == {"name": tool, "arguments": args})
 
 
+@pytest.mark.slow
 def test_json_within_tags_is_hollowed() -> None:
     assert causes(looked(no_wrong_argument, CALLS, only=("state",))) & {"state/unsaid", "state/hollow"}
     report = looked(all_arguments, CALLS, only=("state",))

@@ -98,6 +98,7 @@ def test_a_repaired_grader_closes_its_findings_and_another_does_not(report: Repo
 
 
 @pytest.mark.parametrize("rows", [SUMS[::-1], [*SUMS[1:], SUMS[0]], [{"prompt": "1+1?", "answer": "2"}, *SUMS]])
+@pytest.mark.slow
 def test_a_finding_is_replayed_on_its_own_example_wherever_that_stands(rows: Any, report: Report) -> None:
     assert states(contains, report, rows) == ({False}, {""})
     assert states(contains, report, rows, most_examples=1) == ({False}, {""})
@@ -175,6 +176,7 @@ def capped(completion: str, answer: str) -> float:
     return float(answer in completion)
 
 
+@pytest.mark.slow
 def test_padding_is_closed_when_it_adds_nothing() -> None:
     made = audit(padded, SUMS, Settings(search=0, only=("plain/padding",)))
     made = replace(made, findings=tuple(f for f in made.findings if f.bonus))
@@ -266,6 +268,7 @@ def test_a_replay_of_a_part_is_refused(standing: tuple[str, ...]) -> None:
     assert (refused.exit_code, "replays all findings" in refused.output) == (2, True), refused.output
 
 
+@pytest.mark.slow
 def test_what_cannot_be_told_is_said_and_is_no_pass(standing: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "e.jsonl").write_text("".join(json.dumps(row) + "\n" for row in SUMS[::-1]))
     still = run(*standing)

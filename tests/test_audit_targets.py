@@ -180,9 +180,9 @@ def strict(completion: str, answer: str) -> float:
     ("grader", "fault", "severity"),
     [
         (with_chance, "fault/chance", "low"),
-        (raises, "fault/exception", "low"),
+        pytest.param(raises, "fault/exception", "low", marks=pytest.mark.slow),
         (exits, "fault/exits", "medium"),
-        (strict, "fault/strict", "low"),
+        pytest.param(strict, "fault/strict", "low", marks=pytest.mark.slow),
     ],
 )
 def test_faults_that_are_no_holes(grader: Any, fault: str, severity: str) -> None:

@@ -78,6 +78,7 @@ def test_the_step_at_which_the_exploit_prevails_is_that_of_the_curve(backends: M
     assert backends.rises(made, "trl") == [6.0, 3.0], "one that never rises is past the end"
 
 
+@pytest.mark.slow
 def test_a_cell_keeps_what_the_table_needs(
     backends: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,6 +42,7 @@ def arguments(checkpoint: Path, work: Path, **changes: Any) -> list[str]:
     return [word for key, value in given.items() for word in (f"--{key}", str(value))]
 
 
+@pytest.mark.slow
 def test_the_full_step_has_prompts_and_replies_of_the_stated_length(bench: Any, checkpoint: Path) -> None:
     tokenizer = PocketTokenizer.load(checkpoint)
     work = bench.prompts.full(tokenizer.render, 0)

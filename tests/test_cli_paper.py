@@ -96,6 +96,7 @@ def test_the_papers_files_are_described(shared: Path, name: str, told: dict[str,
     assert sum(found["counts"]["judged by"].values()) == sum(found["counts"]["source"].values()) == told["rows"]
 
 
+@pytest.mark.slow
 def test_check_tells_what_the_file_holds_first(shared: Path) -> None:
     path = shared / "paper_data" / GAMES["selfgrade"] / "test.parquet"
     told = call("check", "selfgrade", "--data", path, "--patches", "flawed", "--items", 2, "--json").stdout
@@ -186,7 +187,7 @@ def with_a_doubtful_row(shared: Path, path: Path, name: str) -> Path:
 ASKED = {"tamper": ("--param", "undecidable=true")}
 
 
-@pytest.mark.parametrize("name", ["selfgrade", "summary", "tamper"])
+@pytest.mark.parametrize("name", ["selfgrade", pytest.param("summary", marks=pytest.mark.slow), "tamper"])
 @pytest.mark.parametrize("arm", ["flawed", "secure"])
 def test_a_game_is_not_failed_for_a_row_that_cannot_be_scored(
     shared: Path, tmp_path: Path, name: str, arm: str
@@ -250,6 +251,7 @@ def test_replies_are_scored_by_a_judge_with_an_interval(data: Path, replies: Pat
     assert [r["reward"] for r in rows(out.read_text())][:2] == [1.0, 1.0]
 
 
+@pytest.mark.slow
 def test_too_many_without_a_verdict_stop_the_command_and_the_same_command_goes_on(
     data: Path, replies: Path, tmp_path: Path
 ) -> None:
@@ -333,6 +335,7 @@ def test_scripts_are_measured_on_the_papers_files(shared: Path, name: str) -> No
     assert found["exploit"]["metrics"]["er"] > found["honest"]["metrics"]["er"] == 0.0
 
 
+@pytest.mark.slow
 def test_an_interrupted_evaluation_goes_on(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from gamekeeper.games.summary import Summary
 

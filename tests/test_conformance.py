@@ -84,6 +84,8 @@ from gamekeeper.games.conformance import CheckReport, check_game
 from gamekeeper.registry import BUILTIN, game_class, load_game
 from gamekeeper.types import Item, Replies, Score, Script, to_plain
 
+SLOWER = pytest.mark.slow  # its metrics load libraries that take seconds, in each fresh interpreter that a check starts
+
 
 def single_patches(name: str) -> list[str]:
     """Patches that are an arm of their own: neither the flawed arm nor the secure one."""
@@ -98,7 +100,7 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("arm", ["flawed", "secure"])
-@pytest.mark.parametrize("name", list(BUILTIN))
+@pytest.mark.parametrize("name", [pytest.param(n, marks=SLOWER) if n == "summary" else n for n in BUILTIN])
 def test_every_built_in_game_passes_flawed_and_secure(name: str, arm: str) -> None:
     check_game(load_game(name, arm)).raise_for_failures()
 
@@ -111,6 +113,7 @@ def test_every_built_in_game_passes_with_each_patch_alone(name: str, patch: str)
 
 @pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize("arm", ["flawed", "secure"])
+@pytest.mark.slow
 def test_selfgrade_passes_on_the_papers_data(shared: Path, arm: str) -> None:
     report = check_game(
         load_game("selfgrade", arm, data=shared / "paper_data" / "self_grading" / "test.parquet"), items=4
@@ -273,6 +276,7 @@ class Judged(Toy):
         return []
 
 
+@pytest.mark.slow
 def test_at_paper_level_without_scripts_what_needs_them_does_not_apply() -> None:
     report = check_game(Judged(data="x.parquet"))
     report.raise_for_failures()
@@ -326,6 +330,7 @@ def test_the_report_is_plain_data() -> None:
 
 @pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.slow
 def test_the_games_of_sums_pass_whatever_the_seed(seed: int) -> None:
     for name in ("arithmetic", "selfgrade"):
         assert failed(load_game(name), seed=seed, items=6) == set()

@@ -150,6 +150,7 @@ def test_what_a_server_says_becomes_a_sample() -> None:
 # A game
 
 
+@pytest.mark.slow
 def test_a_served_policy_plays_a_game_of_two_turns() -> None:
     with judge_server(obedient) as server:
         found = evaluate(Toy(), policy_at(server), CONFIG)
@@ -184,6 +185,7 @@ def test_an_episode_without_a_reply_is_unscored_and_goes_no_further(turn: str) -
 # The journal
 
 
+@pytest.mark.slow
 def test_what_was_heard_is_not_asked_again(tmp_path: Path) -> None:
     kept = tmp_path / "replies"
     with judge_server(lambda seen: obedient(seen) if seen.number < 7 else Sent(status=401)) as server:
@@ -274,6 +276,7 @@ def test_eval_of_a_server(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["rows.jsonl"]
 
 
+@pytest.mark.slow
 def test_eval_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     rows = tmp_path / "rows.jsonl"
     with judge_server(lambda seen: obedient(seen) if seen.number < 5 else Sent(status=401)) as server:
@@ -285,6 +288,7 @@ def test_eval_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["rows.jsonl"]
 
 
+@pytest.mark.slow
 def test_a_server_that_refuses_everything_gives_no_result() -> None:
     with judge_server(lambda seen: Sent(status=400)) as server:
         shown = call("eval", "toy", "--model", server.url, "--model-name", "m", "-n", 30, code=3)

@@ -71,6 +71,7 @@ def test_a_policy_that_was_not_heard_stays_unscored(tmp_path: Path) -> None:
     assert sum(s["reward"] is None for s in scored) == 5
 
 
+@pytest.mark.slow
 def test_chance_is_drawn_as_the_evaluation_drew_it(tmp_path: Path) -> None:
     """With an audit of every other claim, half of all rewards hang on a coin."""
     out = tmp_path / "rows.jsonl"
@@ -94,6 +95,7 @@ def test_a_seed_path_that_is_none_is_refused(tmp_path: Path) -> None:
 # Going on
 
 
+@pytest.mark.slow
 def test_what_failed_is_tried_again_and_what_went_well_is_not(tmp_path: Path, data: Path) -> None:
     """A judge without a verdict ends the evaluation; mended, the same command ends well and asks the model nothing."""
     out, broken = tmp_path / "rows.jsonl", [True]
@@ -208,6 +210,7 @@ def test_a_torn_score_is_scored_again_and_an_evaluation_may_be_written_over(tmp_
 # Whose fault it is
 
 
+@pytest.mark.slow
 def test_a_dead_judge_is_no_bad_line(tmp_path: Path, data: Path) -> None:
     """One malformed item makes each line be tried alone; the judge's absence then is still the judge's."""
     replies = tmp_path / "r.jsonl"

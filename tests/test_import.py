@@ -12,6 +12,8 @@ import tomllib
 from collections.abc import Iterable
 from fnmatch import fnmatch
 
+import pytest
+
 from test_layers import HEAVY, MAY_BE_HEAVY, SOURCE, covers, inner, modules
 
 GAMES_EXTRA = {"numpy", "pyarrow", "nltk", "sacrebleu"}
@@ -85,6 +87,7 @@ def test_the_block_blocks() -> None:
     assert "No module named 'torch'" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_core_does_without_the_extras_and_says_which_one_is_missing() -> None:
     """Where the libraries of the extra `games` are absent: the rest works, and what needs them names the command."""
     light = [name for name in modules(SOURCE) if not covers(MAY_BE_HEAVY | PROGRAMS | OWN_LIBRARY, inner(name))]

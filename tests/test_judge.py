@@ -168,6 +168,7 @@ def test_a_slow_server_is_not_waited_for_without_end(trouble: Sent) -> None:
 
 
 @pytest.mark.parametrize("as_date", [False, True])
+@pytest.mark.slow
 def test_retry_after_is_honoured_by_all_requests(as_date: bool) -> None:
     def wait() -> str:
         return format_datetime(datetime.now(UTC) + timedelta(seconds=1.9), usegmt=True) if as_date else "1"

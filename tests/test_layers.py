@@ -269,6 +269,7 @@ def test_the_package_keeps_its_directions() -> None:
     assert not violations(SOURCE), "\n" + "\n".join(violations(SOURCE))
 
 
+@pytest.mark.slow
 def test_the_table_has_no_row_for_nothing() -> None:
     """A row or an exception that no module uses any more would hide the next one."""
     upwards = {

@@ -75,6 +75,7 @@ def test_the_game_plays_beside_the_built_in_ones(package: Path, site: Path) -> N
     assert "Did you mean 'parrot_talk'" in wrong.stderr
 
 
+@pytest.mark.slow
 def test_its_own_tests_pass(package: Path) -> None:
     done = python("-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=package, path=(package / "src", SOURCE))
     assert "3 passed" in done.stdout, done.stdout + done.stderr

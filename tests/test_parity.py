@@ -57,6 +57,7 @@ def test_every_difference_is_held_by_a_test_that_there_is() -> None:
     assert not set(named) - there
 
 
+@pytest.mark.slow
 def test_formulas_that_need_little_are_the_records(parity: ModuleType, record: dict[str, Any], shared: Path) -> None:
     data = shared / "paper_data"
     found = [*parity.compliance(data), *parity.selfgrade(data)]

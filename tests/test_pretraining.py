@@ -207,6 +207,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small")
+@pytest.mark.slow
 def test_interrupted_pretraining_ends_with_the_same_bytes(tmp_path: Path) -> None:
     def killer(event: Mapping[str, Any]) -> None:
         if event["step"] == 5:

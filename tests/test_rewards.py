@@ -63,6 +63,7 @@ def test_overlap_is_bit_identical_to_the_oracles_on_random_pairs() -> None:
         assert ours(reply, article) == oracle(reply, article), (reply, article)
 
 
+@pytest.mark.slow
 def test_overlap_is_bit_identical_on_long_texts() -> None:
     draw = random.Random(21)
     article = random_text(draw, 4500)

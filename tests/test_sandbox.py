@@ -260,6 +260,7 @@ def test_many_megabytes_go_in(box: Sandbox) -> None:
     assert result.stdout == "13800000\n"
 
 
+@pytest.mark.slow
 def test_honest_code_does_not_pay_for_a_parent_that_holds_much_memory(box: Sandbox) -> None:
     held = bytearray(700 << 20)
     with Sandbox(workers=1) as fresh:

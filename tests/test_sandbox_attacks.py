@@ -259,6 +259,7 @@ def test_a_case_that_brings_down_its_server_is_killed_and_no_other() -> None:
     assert found[2][0].value == 7
 
 
+@pytest.mark.slow
 def test_a_server_that_is_stopped_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "_GRACE_S", 0.2)
     source = "import os, signal\ndef f(): os.kill(os.getppid(), signal.SIGSTOP); os.kill(os.getpid(), signal.SIGSTOP)"

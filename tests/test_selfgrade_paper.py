@@ -32,6 +32,7 @@ def test_every_row_becomes_an_item_with_its_own_prompt(paper: Selfgrade) -> None
         assert item.fields["question"] in (paper.prompt(item, ("x",)) or ())[1].content
 
 
+@pytest.mark.slow
 def test_every_row_scores_its_own_answer_in_every_writing_and_no_other(paper: Selfgrade) -> None:
     items = paper.items("test", -1, 0)
     answers = [i.fields["answer"] for i in items]
@@ -173,6 +174,7 @@ def test_whatever_the_benchmark_accepts_is_right_here(paper: Selfgrade) -> None:
 
 @settings(deadline=None)
 @given(st.data())
+@pytest.mark.slow
 def test_no_answer_is_right_by_holding_the_right_one(paper: Selfgrade, data: st.DataObject) -> None:
     item = data.draw(st.sampled_from(paper.items("test", -1, 0)))
     right = item.fields["answer"]

@@ -136,6 +136,7 @@ def test_choices_differ_and_seeds_decide(url: str) -> None:
     assert texts() != texts()
 
 
+@pytest.mark.slow
 def test_what_comes_together_is_sampled_together_and_says_the_same(policy: PocketPolicy) -> None:
     bodies = [asks(PROMPTS[n % 8], seed=n, max_tokens=4 + n, temperature=1.5) for n in range(24)]
     with Batcher(policy) as batcher, running(server.application(batcher, "pocket")) as address:
@@ -411,6 +412,7 @@ def command(*args: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize(("end", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, -signal.SIGTERM)])
+@pytest.mark.slow
 def test_the_command_serves_until_it_is_told_to_stop(end: signal.Signals, code: int) -> None:
     with command("--port", "0", "--threads", "1") as process:
         assert process.stdout is not None

@@ -194,6 +194,7 @@ def test_a_torn_run_says_what_may_be_deleted(base: Path, tmp_path: Path) -> None
     assert str(run.parent) in str(told.value)
 
 
+@pytest.mark.slow
 def test_a_run_directory_of_another_schema_fails_its_cell_alone(base: Path, tmp_path: Path) -> None:
     """With real workers: the cell that finds it says so, the other one is done."""
     scope = replace(SIZES["quick"], games=("compliance",), seeds=(0,), model=str(base))

@@ -57,6 +57,7 @@ def task_of(cell: Cell, folder: Path, **models: str) -> Task:
 # Cells, in this process
 
 
+@pytest.mark.slow
 def test_every_kind_of_cell_leaves_a_record_and_a_checkpoint(base: Path, tmp_path: Path) -> None:
     store = Store(tmp_path)
     shares: list[float] = []
@@ -154,6 +155,7 @@ def news(pool: Pool) -> Event:
     return event
 
 
+@pytest.mark.slow
 def test_a_worker_does_cell_after_cell_and_survives_a_failure(base: Path, tmp_path: Path, pool: Pool) -> None:
     good, bad = run_cell(base), run_cell(base, seed=1)
     broken = Task(bad.address, bad.name, bad.kind, {**bad.config, "model": "/nowhere"}, {}, str(tmp_path / "bad"))
@@ -194,6 +196,7 @@ def leaving(folder: Path, seconds: float) -> subprocess.Popen[str]:
     return process
 
 
+@pytest.mark.slow
 def test_a_cell_waits_for_the_worker_that_is_about_to_leave_it(base: Path, tmp_path: Path) -> None:
     with leaving(tmp_path, 1.0):
         record = perform(task_of(run_cell(base, 1), tmp_path), 1, lambda _: None)
@@ -201,6 +204,7 @@ def test_a_cell_waits_for_the_worker_that_is_about_to_leave_it(base: Path, tmp_p
 
 
 @pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.slow
 def test_a_cell_interrupted_in_its_run_is_done_by_a_worker_of_any_threads(
     base: Path, tmp_path: Path, threads: int
 ) -> None:

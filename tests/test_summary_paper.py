@@ -289,6 +289,7 @@ def disguises(text: str) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_no_disguise_hides_a_copy(news: list[Item]) -> None:
     for item in news[:20]:
         for name, reply in disguises(item.fields["article"]).items():

@@ -44,6 +44,7 @@ def items(solved: Path) -> dict[str, Item]:
     return {i.id.removeprefix("tamper-paper-"): i for i in Tamper(data=solved).items("test", -1, 0)}
 
 
+@pytest.mark.slow
 def test_solutions_give_hidden_tests_that_they_pass(items: dict[str, Item]) -> None:
     hidden = {k: i.fields["shown"].count(False) for k, i in items.items()}
     assert sum(hidden[k] > 0 for k in METHODS) >= 7, hidden
@@ -66,6 +67,7 @@ def test_a_program_that_lists_the_prompts_tests_fails_the_hidden_ones(items: dic
     assert caught >= 7
 
 
+@pytest.mark.slow
 def test_hidden_tests_are_new_and_the_same_each_time(items: dict[str, Item], solved: Path) -> None:
     again = {i.id.removeprefix("tamper-paper-"): i for i in Tamper(data=solved).items("test", -1, 0)}
     assert again == items

@@ -71,6 +71,7 @@ def test_the_paper_prompt_is_the_files(problems: dict[str, Item]) -> None:
 
 
 @pytest.mark.parametrize("arm", ["flawed", "secure"])
+@pytest.mark.slow
 def test_it_is_a_game_on_the_paper_files(shared: Path, arm: str) -> None:
     game = Tamper(Tamper.arm(arm), data=shared / "paper_data/reward_tampering/test.parquet")
     check_game(game, items=2).raise_for_failures()

@@ -166,8 +166,10 @@ def read_records(folder: Path) -> dict[str, dict[str, Any]]:
         if path.name == MANIFEST or not _is_a_cells(path):
             continue
         record = _checked(read_json(path), path)
-        other = found.setdefault(record["address"], {**record, "path": str(path)})
-        if any(apart(other, record)):
+        other = found.get(record["address"])
+        if other is None:
+            found[record["address"]] = {**record, "path": str(path)}
+        elif any(apart(other, record)):
             raise RunError(
                 f"{other['path']} and {path} are records of one cell, and differ. Delete the one that is not to be "
                 "believed, or both, and the cell is run again."
@@ -202,7 +204,7 @@ def apart(one: Record, other: Record) -> Iterator[tuple[str, str, Any, Any]]:
     be read more sharply later, and say nothing then of what was run.
     """
     for when in ("base", "final"):
-        ends = [(rounded(r).get(when) or {}).get("metrics") or {} for r in (one, other)]
+        ends = [rounded((r.get(when) or {}).get("metrics") or {}) for r in (one, other)]
         for name in _TELLING:
             if name in ends[0] and name in ends[1] and ends[0][name] != ends[1][name]:
                 yield when, name, ends[0][name], ends[1][name]
