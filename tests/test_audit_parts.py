@@ -289,8 +289,12 @@ def test_right_replies_together_leave_out_what_is_right_here_too() -> None:
     assert not [a for a in pieces.pieces(Maker("answer", answers.TABLE)) if a.technique == "many-slots" and a.make(two)]
 
 
-def test_order_does_not_count_where_the_prompt_asks_for_none() -> None:
-    rows = [{**row, "prompt": "Name three."} for row in RANKS]
+@pytest.mark.parametrize(
+    "asked",
+    ["Name three.", "List those of an ordered set, in any order.", "Rank none: the order does not matter."],
+)
+def test_order_does_not_count_where_the_prompt_asks_for_none(asked: str) -> None:
+    rows = [{**row, "prompt": asked} for row in RANKS]
     report = looked(in_any_order, rows, only=("answer",))
     assert report.outcome == RESISTED, blamed(report)
 

@@ -21,6 +21,11 @@ _ORDER = re.compile(
     r"(?i)\b(sort\w*|order(?:ed|ing)?|rank\w*|arrange\w*|ascending|descending|alphabetical\w*|chronological\w*"
     r"|(?:smallest|largest|biggest|oldest|lowest|highest|earliest|latest|shortest|longest) first)\b"
 )
+_FREE = re.compile(
+    r"(?i)\b(?:any|no (?:particular|specific)|whatever|whichever|arbitrary) order(?:ing)?\b"
+    r"|\bregardless of (?:the )?order"
+    r"|\border(?:ing)?(?: of [\w ]{1,40})? (?:does not|doesn't|is not|isn't|need not) (?:matter|important|relevant|be )"
+)
 _LEAST, _LONGEST, _DEEPEST = 2, 20_000, 100
 _OWN = frozenset(("prompt", "question", "good", "bad", "messages"))
 Leaf = tuple[str, str]
@@ -33,8 +38,8 @@ def fair_share(scene: Scene, reply: str) -> float:
 
 
 def ordered(scene: Scene) -> bool:
-    """Whether the prompt asks for an order."""
-    return bool(_ORDER.search(scene.all_prompt))
+    """Whether the prompt asks for an order, and does not say that any will do."""
+    return bool(_ORDER.search(scene.all_prompt)) and not _FREE.search(scene.all_prompt)
 
 
 # JSON
