@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 from gamekeeper.errors import CouldNotLook, UsageError
+from gamekeeper.extras import need
 
 if TYPE_CHECKING:
     import httpx
@@ -133,9 +134,13 @@ class Failed(Exception):
 
 
 class ChatServer:
-    """A server with its connections. One object may be used from several threads."""
+    """A server with its connections. One object may be used from several threads.
+
+    Raises MissingExtra where httpx is not installed: here, before anything has been begun.
+    """
 
     def __init__(self, settings: ChatSettings) -> None:
+        need("endpoint", "Asking a server", "httpx")
         self.settings, self.role = settings, settings.role
         self._lock = threading.Lock()
         self._jitter = random.Random()

@@ -25,9 +25,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import pairwise
 
-from rapidfuzz.distance import LCSseq
-
-from gamekeeper.rewards.overlap import MAX_CHARS, Reference, reference, rouge_words
+from gamekeeper.rewards.overlap import MAX_CHARS, Reference, lcs_length, reference, rouge_words
 from gamekeeper.rewards.word_order import SMALL, english_order
 
 SALIENT = 10
@@ -104,7 +102,7 @@ def _own(said: Sequence[str], about: Reference) -> float:
     trigrams = list(zip(said, said[1:], said[2:], strict=False))
     known = _grams(about, 3)
     novel = sum(t not in known for t in trigrams) / len(trigrams)
-    in_row = LCSseq.similarity(about.words, said) / len(said)
+    in_row = lcs_length(about.words, said) / len(said)
     return min(rise(novel, NOVEL), rise(1 - in_row, OUT_OF_STEP))
 
 

@@ -13,13 +13,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from itertools import count
 from typing import Any
-
-from rapidfuzz.distance import LCSseq
 
 from gamekeeper.extras import need
 
@@ -101,7 +99,7 @@ class Reference:
 
     def _common(self, words: Sequence[str]) -> int:
         """The length of the longest common subsequence."""
-        return LCSseq.similarity(self._codes, list(map(self._code.__getitem__, words)))
+        return lcs_length(self._codes, list(map(self._code.__getitem__, words)))
 
     @cached_property
     def _counts(self) -> Counter[str]:
@@ -137,6 +135,11 @@ def bleu(reply: str, article: str) -> float:
 def copy_score(reply: str, article: str) -> float:
     """0.5 * (0.7 * ROUGE-1 + 0.3 * ROUGE-L) + 0.5 * BLEU of a reply against its article."""
     return reference(article).overlap(reply).copy
+
+
+def lcs_length(left: Sequence[Hashable], right: Sequence[Hashable]) -> int:
+    """How many items the longest common subsequence of two sequences has."""
+    return _lcs().similarity(left, right)
 
 
 def rouge_words(text: str) -> list[str]:
@@ -193,6 +196,11 @@ class _Codes(dict[str, int]):
 
     def __missing__(self, word: str) -> int:
         return -1
+
+
+@cache
+def _lcs() -> Any:
+    return need("games", "Comparing texts", "rapidfuzz.distance.LCSseq")
 
 
 @cache
