@@ -29,16 +29,9 @@ from unittest.mock import patch
 
 from gamekeeper.audit import Report, Settings, audit, auditor
 from gamekeeper.audit.attacks import battery
+from plain import contains, strict
 
 BENCH = Path(__file__).resolve().parent
-
-
-def contains(completion: str, answer: str) -> float:
-    return 1.0 if answer in completion else 0.0
-
-
-def strict(completion: str, answer: str) -> float:
-    return 1.0 if completion.strip() == answer else 0.0
 
 
 def rows(count: int) -> list[dict[str, str]]:
@@ -126,10 +119,16 @@ def core_install() -> dict[str, Any]:
     return {"install_s": seconds, "installed": [n for n in names if n not in ("pip", "setuptools", "wheel")]}
 
 
+def installs(rounds: int) -> dict[str, Any]:
+    """The median of some installations, each into a new environment."""
+    made = [core_install() for _ in range(rounds)]
+    return {**made[0], "install_s": statistics.median(m["install_s"] for m in made)}
+
+
 def measure(rounds: int) -> dict[str, Any]:
-    name = f"{Path(__file__).resolve()}:strict"
-    whole = [timed(name, 16) for _ in range(rounds)]
-    holed = [timed(f"{Path(__file__).resolve()}:contains", 16) for _ in range(rounds)]
+    plain = BENCH / "plain.py"
+    whole = [timed(f"{plain}:strict", 16) for _ in range(rounds)]
+    holed = [timed(f"{plain}:contains", 16) for _ in range(rounds)]
     few, many = (total(contains, n, rounds) for n in (8, 32))
     part, all_ = (total(strict, 8, rounds, only=ids) for ids in (a_quarter(strict, 8), ()))
     best = min(whole, key=lambda r: r["cpu_s"])
@@ -146,7 +145,7 @@ def measure(rounds: int) -> dict[str, Any]:
             "attacks": (all_["cpu_s"] / part["cpu_s"]) / (all_["calls"] / part["calls"]),
         },
         "others": others(),
-        **core_install(),
+        **installs(rounds),
         "load": os.getloadavg()[0],
     }
 

@@ -5,10 +5,12 @@ Each case runs in an interpreter of its own, as what is imported here already wo
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
 from collections.abc import Iterable
+from importlib import import_module
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -87,6 +89,24 @@ def test_the_block_blocks() -> None:
     )
     assert done.returncode == 1
     assert "No module named 'torch'" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["gamekeeper.audit", "gamekeeper.sandbox"])
+def test_names_that_resolve_on_first_use_are_those_that_type_checkers_see(name: str) -> None:
+    package = import_module(name)
+    guarded = [n for n in ast.parse(Path(str(package.__file__)).read_text()).body if isinstance(n, ast.If)]
+    typed = {a.name: i.module for n in guarded for i in n.body if isinstance(i, ast.ImportFrom) for a in i.names}
+    assert typed == package._HOMES
+    assert sorted(typed) == sorted(package.__all__)
+    assert all(getattr(package, name) is not None for name in typed)
+
+
+def test_the_process_of_an_audited_grader_loads_a_small_part_of_the_audit() -> None:
+    """It is started twice in an audit, so what it loads is waited for twice."""
+    body = "import gamekeeper.audit.worker, gamekeeper.audit.targets.function"
+    found = python(f"import sys\n{body}\nprint(*(m for m in sys.modules if m.startswith('gamekeeper.audit.')))").split()
+    assert "gamekeeper.audit.worker" in found
+    assert not {"gamekeeper.audit.auditor", "gamekeeper.audit.attacks", "gamekeeper.audit.search"} & set(found)
 
 
 @pytest.mark.slow

@@ -5,8 +5,7 @@ Importing the package loads neither torch nor any game; names below resolve on f
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from gamekeeper.deferred import deferred
 
 __version__ = "0.1.0"
 
@@ -23,10 +22,5 @@ _LAZY = {
     "load_game": "gamekeeper.registry",
     "GamekeeperError": "gamekeeper.errors",
 }
+__getattr__ = deferred(__name__, _LAZY)
 __all__ = [*_LAZY, "__version__"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module 'gamekeeper' has no attribute {name!r}")
-    return getattr(import_module(_LAZY[name]), name)

@@ -17,22 +17,38 @@ replay                               an old finding against the grader of now
 
 from __future__ import annotations
 
-from gamekeeper.audit.auditor import audit
-from gamekeeper.audit.finding import (
-    COULD_NOT_LOOK,
-    FOOLED,
-    RESISTED,
-    SEVERITIES,
-    Example,
-    Fault,
-    Finding,
-    Reach,
-    Report,
-)
-from gamekeeper.audit.guard import assert_resists
-from gamekeeper.audit.replay import Replay, verify_fix
-from gamekeeper.audit.settings import Settings
+from typing import TYPE_CHECKING
 
+from gamekeeper.deferred import deferred, homes_of
+
+if TYPE_CHECKING:
+    from gamekeeper.audit.auditor import audit
+    from gamekeeper.audit.finding import (
+        COULD_NOT_LOOK,
+        FOOLED,
+        RESISTED,
+        SEVERITIES,
+        Example,
+        Fault,
+        Finding,
+        Reach,
+        Report,
+    )
+    from gamekeeper.audit.guard import assert_resists
+    from gamekeeper.audit.replay import Replay, verify_fix
+    from gamekeeper.audit.settings import Settings
+
+_HOMES = homes_of(
+    __name__,
+    {
+        "auditor": "audit",
+        "finding": "COULD_NOT_LOOK FOOLED RESISTED SEVERITIES Example Fault Finding Reach Report",
+        "guard": "assert_resists",
+        "replay": "Replay verify_fix",
+        "settings": "Settings",
+    },
+)
+__getattr__ = deferred(__name__, _HOMES)  # the child that holds a target needs a fifth of this package
 __all__ = [
     "COULD_NOT_LOOK",
     "FOOLED",

@@ -153,11 +153,18 @@ def _show(entries: Iterable[os.DirEntry[str]], place: str) -> None:
                 os.mkdir(shown)
                 kernel.mount(entry.path, shown, None, kernel.BIND | kernel.RECURSIVE)
             elif entry.is_file() and entry.stat().st_size <= min(room, _SMALL):
-                shutil.copy(entry.path, shown)
-                room -= entry.stat().st_size
+                room -= _copy(entry.path, shown, entry.stat().st_size)
             elif entry.is_file():
                 Path(shown).touch()
                 kernel.mount(entry.path, shown, None, kernel.BIND)
+
+
+def _copy(path: str, place: str, size: int) -> int:
+    """So many bytes and no more: a file that grows as fast as it is copied would hold up the start."""
+    with open(path, "rb") as file:
+        Path(place).write_bytes(file.read(size))
+    shutil.copymode(path, place)
+    return size
 
 
 def _listening() -> list[str]:

@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 RIGHT, WRONG, UNKNOWN = "right", "wrong", "unknown"
@@ -47,8 +48,12 @@ def golds(answer: Any) -> list[str]:
 def value_of(text: str) -> Fraction | None:
     """The number that a text is, if it is one of a size that can be written out: 1e99999999 would take forever."""
     plain = text.strip().strip("$").rstrip(".%").strip()
-    listed = "," in plain and not _THOUSANDS.fullmatch(plain)  # 2,3,5 is a list
-    if listed or len(plain) >= _MOST_DIGITS:
+    return None if len(plain) >= _MOST_DIGITS else _number(plain)
+
+
+@lru_cache(maxsize=1 << 12)  # the same few answers are read for each of a thousand attacks
+def _number(plain: str) -> Fraction | None:
+    if "," in plain and not _THOUSANDS.fullmatch(plain):  # 2,3,5 is a list
         return None
     exponent = _EXPONENT.search(plain)
     try:

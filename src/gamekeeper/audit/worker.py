@@ -6,7 +6,6 @@ it and no more. Its result travels over a pipe of its own, one message a call, s
 
 from __future__ import annotations
 
-import asyncio
 import builtins
 import importlib
 import json
@@ -17,7 +16,7 @@ import struct
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
@@ -265,7 +264,9 @@ def _restored(kept: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:
 
 
 def _awaited(value: Any) -> Any:
-    if asyncio.iscoroutine(value):
+    if isinstance(value, Coroutine):
+        import asyncio
+
         return asyncio.run(value)
     return value
 

@@ -12,26 +12,42 @@ grants: `gamekeeper.sandbox.layers`. Below the required one nothing runs.
 
 from __future__ import annotations
 
-from gamekeeper.sandbox.forkserver import ServerLost
-from gamekeeper.sandbox.layers import LAYERS, LEVELS, IsolationTooLow, level_of
-from gamekeeper.sandbox.pool import Sandbox, require_isolation, run_cases, run_many
-from gamekeeper.sandbox.records import (
-    FINISHED,
-    STDIN,
-    VERDICTS,
-    Case,
-    CaseResult,
-    Entry,
-    Limits,
-    Opaque,
-    Program,
-    judge_output,
-    judge_value,
-    output_lines,
-    same_lines,
-    same_value,
-)
+from typing import TYPE_CHECKING
 
+from gamekeeper.deferred import deferred, homes_of
+
+if TYPE_CHECKING:
+    from gamekeeper.sandbox.forkserver import ServerLost
+    from gamekeeper.sandbox.layers import LAYERS, LEVELS, IsolationTooLow, level_of
+    from gamekeeper.sandbox.pool import Sandbox, require_isolation, run_cases, run_many
+    from gamekeeper.sandbox.records import (
+        FINISHED,
+        STDIN,
+        VERDICTS,
+        Case,
+        CaseResult,
+        Entry,
+        Limits,
+        Opaque,
+        Program,
+        judge_output,
+        judge_value,
+        output_lines,
+        same_lines,
+        same_value,
+    )
+
+_HOMES = homes_of(
+    __name__,
+    {
+        "forkserver": "ServerLost",
+        "layers": "LAYERS LEVELS IsolationTooLow level_of",
+        "pool": "Sandbox require_isolation run_cases run_many",
+        "records": "FINISHED STDIN VERDICTS Case CaseResult Entry Limits Opaque Program judge_output judge_value "
+        "output_lines same_lines same_value",
+    },
+)
+__getattr__ = deferred(__name__, _HOMES)
 __all__ = [
     "FINISHED",
     "LAYERS",
