@@ -116,6 +116,9 @@ def test_the_core_does_without_the_extras_and_says_which_one_is_missing() -> Non
     python(import_all(light, {*HEAVY, *EXTRAS}))
     wanted = "pip install 'gamekeeper[games]'"
     assert wanted in without_extra("play", "summary", "--single-line", said="A short text.\n")
+    checked = without_extra("check", "summary")
+    assert wanted in checked
+    assert "FAIL" not in checked
     assert wanted in without_extra("items", "tamper", "--data", str(SOURCE / "gamekeeper" / "errors.py"))
     server = ("eval", "tamper", "--model", "http://localhost:9/v1", "--model-name", "m")
     assert "pip install 'gamekeeper[endpoint]'" in without_extra(*server)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from gamekeeper.errors import CheckFailed, CouldNotLook, DataError, UsageError
+from gamekeeper.errors import CheckFailed, CouldNotLook, DataError, MissingExtra, UsageError
 from gamekeeper.games import conformance_checks as basics
 from gamekeeper.games import conformance_flaws as flaws
 from gamekeeper.games.base import BaseGame
@@ -89,7 +89,8 @@ def check_game(game: BaseGame, *, items: int = 8, seed: int = 0) -> CheckReport:
 
     items: how many items each check plays; code-running games take a second or so an item.
     Raises UsageError if `game` is no game at all, DataError if its data file cannot be read, CouldNotLook if its
-    grader is out of reach. Whatever else goes wrong in the game is a failed check of the report.
+    grader is out of reach, MissingExtra if a library that it needs is not installed. Whatever else goes wrong in the
+    game is a failed check of the report.
     """
     if not isinstance(game, BaseGame):
         raise UsageError(
@@ -109,7 +110,7 @@ def _run(name: str, check: Callable[[Bench], basics.Problems], bench: Bench) -> 
         problems = list(dict.fromkeys(islice(check(bench), 50)))
     except NotApplicable as reason:
         return Check(name, demands, None, str(reason))
-    except CouldNotLook:
+    except (CouldNotLook, MissingExtra):
         raise
     except Exception as error:  # what an outside game raises is what the check reports
         if bench.paper and isinstance(error, DataError):

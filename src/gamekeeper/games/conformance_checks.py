@@ -12,7 +12,7 @@ import pickle
 import time
 from collections.abc import Iterator
 
-from gamekeeper.errors import GamekeeperError
+from gamekeeper.errors import GamekeeperError, MissingExtra
 from gamekeeper.games.base import SPLITS, BaseGame, only_scored
 from gamekeeper.games.conformance_bench import (
     Bench,
@@ -254,6 +254,8 @@ def _scoring_faults(game: BaseGame, item: Item, replies: tuple[str, ...]) -> Pro
         start = time.perf_counter()
         try:
             game.score(item, replies)
+        except MissingExtra:
+            raise
         except Exception as error:  # noqa: BLE001 - that score raises at all is the finding
             yield f"score raised {type(error).__name__}: {str(error)[:120]}"
             return
