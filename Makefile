@@ -71,5 +71,5 @@ wheel: $(READY)  ## the package as a wheel, in dist/
 	@$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 clean:  ## remove environments, caches and build products (not runs/)
-	rm -rf .venv .venv-trl .venv-rivals .venv-adapters build dist src/gamekeeper.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-trl .venv-rivals .venv-adapters build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
