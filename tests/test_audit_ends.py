@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import signal
@@ -328,3 +329,18 @@ def test_a_skew_is_counted_over_all_rows_given() -> None:
     assert "data/modal-answer" in {f.cause for f in report.findings}
     even = [{"prompt": f"Is {n} odd?", "answer": "Yes" if n % 2 else "No"} for n in range(90)]
     assert "data/modal-answer" not in {f.cause for f in quick(strict, even, most_examples=4).findings}
+
+
+@pytest.mark.parametrize(
+    ("reward", "says"),
+    [
+        (lambda completion, answer: 1 / (answer not in completion), "ZeroDivisionError: division by zero"),
+        (lambda completion, answer: math.inf if answer in completion else 0, "the reward is infinite"),
+        (lambda completion, answer: os._exit(3) if answer in completion else 0, "made it fail, the first with died"),
+    ],
+    ids=["a division by zero", "infinity", "an exit"],
+)
+def test_a_grader_that_fails_on_right_replies_is_told_so(reward: Any, says: str) -> None:
+    report = quick(reward)
+    assert report.outcome == COULD_NOT_LOOK
+    assert says in report.reach.why

@@ -28,7 +28,8 @@ from gamekeeper.audit.target import Call, Target
 
 _PROBED = ENOUGH
 _FULL, _HALF = 0.99, 0.5
-_HUNG, _PATIENCE = "timeout", 3
+_FAILED = -1e9  # what no reward counts as, when replies are compared
+_HUNG, _PATIENCE, _LATE = "timeout", 3, "it took too long"
 _NEEDS = (
     "Supply replies that you know to be right as the column `good` of --examples (and wrong ones as `bad`), "
     "or say by --bind which argument is the reply and which the answer."
@@ -92,6 +93,11 @@ class _Trial:
     wrong: list[float]
     null: list[float]
     error: str = ""
+
+    @property
+    def read(self) -> bool:
+        """Whether the grader came to a reward for any right reply."""
+        return max(self.honest, default=_FAILED) > _FAILED
 
     @property
     def margin(self) -> float:
@@ -174,6 +180,8 @@ def _better(best: _Trial | None, trial: _Trial) -> _Trial:
         return trial if trial.tells else best
     if trial.tells:
         return trial if trial.margin > best.margin + 1e-9 else best
+    if trial.read != best.read:
+        return trial if trial.read else best
     return trial if trial.blind and not best.blind else best
 
 
@@ -197,10 +205,11 @@ def _trials(probes: _Probes, way: int) -> Iterator[_Trial]:
         until = done + (max(1, probes.clock.calls(SHAPES) // each) if done else 1)
         paid += probes.graded(pairs[len(paid) : until * each])
         for shape in shapes[done:until]:
-            part = [_number(p) for p in paid[done * each : (done + 1) * each]]
+            part = paid[done * each : (done + 1) * each]
             if len(part) < each:
                 return
-            yield _Trial(way, shape, part[::2], part[1::2], null)
+            right, wrong = [_number(p) for p in part[::2]], [_number(p) for p in part[1::2]]
+            yield _Trial(way, shape, right, wrong, null, next(filter(None, map(_failure, part[::2])), ""))
             done += 1
 
 
@@ -233,7 +242,12 @@ def _exchanged(examples: Sequence[Example], probed: Sequence[int]) -> list[tuple
 
 
 def _number(paid: Paid) -> float:
-    return paid.reward if paid.reward is not None else -1e9 if paid.error or paid.end else 0.0
+    return paid.reward if paid.reward is not None else _FAILED if paid.error or paid.end else 0.0
+
+
+def _failure(paid: Paid) -> str:
+    """How a call failed, in words; nothing if it did not."""
+    return paid.error or (_LATE if paid.end == _HUNG else paid.end)
 
 
 def _pair(example: Example, answers: Sequence[str], index: int, shape: Carrier | None) -> tuple[Turns, Turns]:
@@ -292,12 +306,15 @@ def _reached(target: Target, found: Survey, best: _Trial) -> Reach:
 
 
 def _why_not(best: _Trial | None, errors: Sequence[str]) -> str:
-    if best is None or not best.honest or max(best.honest) < -1e8:
-        first = "it took too long" if errors[:1] == [_HUNG] else errors[0] if errors else "none"
+    if best is None or not best.honest:
+        first = _LATE if errors[:1] == [_HUNG] else errors[0] if errors else "none"
         return f"every way of calling it failed; the first error: {first}"
+    if not best.read:
+        return f"every right reply made it fail; the first error: {errors[0]}"
+    failed = f"; some made it fail, the first with {errors[0]}" if errors else ""
     if len({*best.honest, *best.wrong, *best.null}) == 1:
-        return f"every probe was paid {best.honest[0]:g}: right, wrong and empty replies alike"
-    return "no right reply that could be made was paid more than a wrong one"
+        return f"every probe was paid {best.honest[0]:g}: right, wrong and empty replies alike{failed}"
+    return f"no right reply that could be made was paid more than a wrong one{failed}"
 
 
 def _scene(
