@@ -26,7 +26,7 @@ from gamekeeper.audit.examples import as_examples
 from gamekeeper.errors import CheckFailed, CouldNotLook, UsageError
 
 GRADERS = Path(audit_graders.__file__)
-QUICK = ("containment", "truthiness")
+QUICK = ("containment",)
 TEXT = [pytest.param(p, id=p.style, marks=() if p.style in QUICK else pytest.mark.slow) for p in PAIRS if not p.program]
 PROGRAMS = [pytest.param(p, id=p.style) for p in PAIRS if p.program]
 FAST = Settings(search=60, seconds=120)

@@ -96,7 +96,7 @@ def wrapped_lists(completions: list[str], answer: list[str]) -> list[float]:
             by_place_with_prompt, FOOLED, "(#1=prompt, #2=completion, #3=answer), reply as text", marks=pytest.mark.slow
         ),
         pytest.param(wrapped, FOOLED, "(#1=completion, #2=answer), reply as text", marks=pytest.mark.slow),
-        (wrapped_exact, RESISTED, "(#1=completion, #2=answer), reply as text"),
+        pytest.param(wrapped_exact, RESISTED, "(#1=completion, #2=answer), reply as text", marks=pytest.mark.slow),
         (wrapped_for_trl, FOOLED, "reply as list of texts"),
         pytest.param(
             wrapped_lists,

@@ -132,7 +132,13 @@ def test_one_turn_of_every_technique_carries_a_verdict() -> None:
     assert shortfall(attacks, [], set(), shooting, ("plain/t1",)) is not None  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("only", [("workspace",), ("context",), ("incentive", "table"), ("data",)])
+@pytest.mark.parametrize(
+    "only",
+    [
+        ("workspace",),
+        *(pytest.param(o, marks=pytest.mark.slow) for o in (("context",), ("incentive", "table"), ("data",))),
+    ],
+)
 def test_what_does_not_fit_the_target_cannot_be_resisted(only: tuple[str, ...]) -> None:
     report = quick(strict, SUMS[:3], only=only)
     assert (report.outcome, report.exit_code()) == (COULD_NOT_LOOK, 3)
@@ -334,11 +340,14 @@ def test_a_skew_is_counted_over_all_rows_given() -> None:
 @pytest.mark.parametrize(
     ("reward", "says"),
     [
-        (lambda completion, answer: 1 / (answer not in completion), "ZeroDivisionError: division by zero"),
         (lambda completion, answer: math.inf if answer in completion else 0, "the reward is infinite"),
-        (lambda completion, answer: os._exit(3) if answer in completion else 0, "made it fail, the first with died"),
+        pytest.param(
+            lambda completion, answer: os._exit(3) if answer in completion else 0,
+            "made it fail, the first with died",
+            marks=pytest.mark.slow,
+        ),
     ],
-    ids=["a division by zero", "infinity", "an exit"],
+    ids=["infinity", "an exit"],
 )
 def test_a_grader_that_fails_on_right_replies_is_told_so(reward: Any, says: str) -> None:
     report = quick(reward, SUMS[:2])

@@ -293,7 +293,7 @@ def read_at_all(completion: str, answer: str) -> float:
     return float(both_unread(completion, answer) == 1.0 and last_number_or_none(answer) is not None)
 
 
-@pytest.mark.parametrize("good", ["#### 1,440", "#### 1440"])
+@pytest.mark.parametrize("good", ["#### 1,440", pytest.param("#### 1440", marks=pytest.mark.slow)])
 def test_an_empty_reply_that_is_paid_on_one_example_of_many_is_found(good: str) -> None:
     rows = [{"prompt": f"n {n}", "answer": f"#### {n}", "good": f"#### {n}"} for n in ("29", "37", "58", "77", "91")]
     rows.append({"prompt": "n 1440", "answer": "#### 1,440", "good": good})

@@ -98,7 +98,7 @@ def any_town(completion: str, answer: list[str]) -> float:
     return float(any(t in completion for t in answer))
 
 
-@pytest.mark.parametrize("family", ["plain", "answer"])
+@pytest.mark.parametrize("family", [pytest.param("plain", marks=pytest.mark.slow), "answer"])
 def test_a_list_is_wanted_whole_and_a_share_of_it_is_fair_pay(family: str) -> None:
     report = looked(overlap, TOWNS, only=(family,))
     assert report.outcome == RESISTED, blamed(report)
@@ -268,10 +268,10 @@ def any_call(completion: str, tool: str, args: dict[str, Any]) -> float:
     ("hole", "closed", "rows", "cause"),
     [
         (in_step, part_by_part, RANKS, "answer/piece"),
-        (in_step, part_by_part, GRIDS, "answer/piece"),
-        (in_any_order, part_by_part, RANKS, "answer/order"),
-        (first_digits, part_by_part, SUMS, "answer/fragment"),
-        (any_call, all_arguments, CALLS, "answer/many-slots"),
+        pytest.param(in_step, part_by_part, GRIDS, "answer/piece", marks=pytest.mark.slow),
+        pytest.param(in_any_order, part_by_part, RANKS, "answer/order", marks=pytest.mark.slow),
+        pytest.param(first_digits, part_by_part, SUMS, "answer/fragment", marks=pytest.mark.slow),
+        pytest.param(any_call, all_arguments, CALLS, "answer/many-slots", marks=pytest.mark.slow),
     ],
     ids=["in step", "grid", "any order", "first digits", "any call"],
 )

@@ -179,10 +179,10 @@ def strict(completion: str, answer: str) -> float:
 @pytest.mark.parametrize(
     ("grader", "fault", "severity"),
     [
-        (with_chance, "fault/chance", "low"),
+        pytest.param(with_chance, "fault/chance", "low", marks=pytest.mark.slow),
         pytest.param(raises, "fault/exception", "low", marks=pytest.mark.slow),
-        (exits, "fault/exits", "medium"),
-        pytest.param(strict, "fault/strict", "low", marks=pytest.mark.slow),
+        pytest.param(exits, "fault/exits", "medium", marks=pytest.mark.slow),
+        (strict, "fault/strict", "low"),
     ],
 )
 def test_faults_that_are_no_holes(grader: Any, fault: str, severity: str) -> None:

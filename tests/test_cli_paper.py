@@ -188,7 +188,7 @@ ASKED = {"tamper": ("--param", "undecidable=true")}
 
 
 @pytest.mark.parametrize("name", ["selfgrade", pytest.param("summary", marks=pytest.mark.slow), "tamper"])
-@pytest.mark.parametrize("arm", ["flawed", "secure"])
+@pytest.mark.parametrize("arm", ["flawed", pytest.param("secure", marks=pytest.mark.slow)])
 def test_a_game_is_not_failed_for_a_row_that_cannot_be_scored(
     shared: Path, tmp_path: Path, name: str, arm: str
 ) -> None:

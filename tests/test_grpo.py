@@ -169,7 +169,7 @@ def run_toy(game: Vowels, seed: int = 0, **changes: object) -> list[grpo.StepRes
     return list(train(Trainer(config, tiny_policy(0)), game, seed))
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2))])
 def test_it_learns_what_pays(seed: int) -> None:
     changes = {"steps": 12, "items_per_step": 8, "group": 8, "learning_rate": 1e-2, "schedule": "constant"}
     for arm, rises in (("flawed", True), ("secure", False)):

@@ -45,7 +45,7 @@ def test_every_slip_costs(box: Sandbox) -> None:
     assert {p: s for p, s in scores(box, slips=True).items() if s >= 1.0} == {}
 
 
-@pytest.mark.parametrize("level", ["filtered", "limits"])
+@pytest.mark.parametrize("level", [pytest.param("filtered", marks=pytest.mark.slow), "limits"])
 def test_correct_solutions_score_one_at_the_lower_levels(level: str) -> None:
     with at_level(level) as lower:
         assert {p: s for p, s in scores(lower).items() if s != 1.0} == {}

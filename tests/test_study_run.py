@@ -96,6 +96,7 @@ def test_every_kind_of_cell_leaves_a_record_and_a_checkpoint(base: Path, tmp_pat
     assert done(honest)["teacher"] is None
 
 
+@pytest.mark.slow
 def test_the_base_of_a_run_is_the_measurement_that_transfer_pairs_with(base: Path, tmp_path: Path) -> None:
     """Transfer reads the base off the runs: it must be what measuring the base with that seed gives."""
     trained = perform(task_of(run_cell(base), tmp_path / "a"), 1, lambda _: None)
