@@ -353,3 +353,19 @@ def test_a_grader_that_fails_on_right_replies_is_told_so(reward: Any, says: str)
     report = quick(reward, SUMS[:2])
     assert report.outcome == COULD_NOT_LOOK
     assert says in report.reach.why
+
+
+def wants_lists(x: Any, y: Any) -> list[float]:
+    if not isinstance(x, list):
+        raise TypeError("lists, please")
+    return [0.0] * len(x)
+
+
+def test_a_way_of_calling_that_failed_says_nothing_of_the_one_that_came_through() -> None:
+    why = quick(wants_lists, SUMS[:2]).reach.why
+    assert why == "every probe was paid 0: right, wrong and empty replies alike"
+
+
+def test_a_fine_beyond_measure_is_no_failure() -> None:
+    report = quick(lambda completion, answer: -1e9, SUMS[:2])
+    assert report.reach.why == "every probe was paid -1e+09: right, wrong and empty replies alike"

@@ -28,7 +28,6 @@ from gamekeeper.audit.target import Call, Target
 
 _PROBED = ENOUGH
 _FULL, _HALF = 0.99, 0.5
-_FAILED = -1e9  # what no reward counts as, when replies are compared
 _HUNG, _PATIENCE, _LATE = "timeout", 3, "it took too long"
 _NEEDS = (
     "Supply replies that you know to be right as the column `good` of --examples (and wrong ones as `bad`), "
@@ -55,7 +54,6 @@ class Survey:
     blind: bool = False
     refused: list[int] = field(default_factory=list)
     binding: int = 0
-    errors: list[str] = field(default_factory=list)
     paid: dict[Call, Paid] = field(default_factory=dict)
     unpaid: int = 0
     notes: list[str] = field(default_factory=list)
@@ -85,7 +83,11 @@ class _Probes:
 
 @dataclass
 class _Trial:
-    """One way of calling and one shape, with what the probes came to."""
+    """One way of calling and one shape, with what the probes came to.
+
+    error: why no call of this way came through, or how the first right reply that failed did.
+    read: whether the grader came to a reward for any right reply.
+    """
 
     binding: int
     carrier: Carrier | None
@@ -93,11 +95,7 @@ class _Trial:
     wrong: list[float]
     null: list[float]
     error: str = ""
-
-    @property
-    def read(self) -> bool:
-        """Whether the grader came to a reward for any right reply."""
-        return max(self.honest, default=_FAILED) > _FAILED
+    read: bool = False
 
     @property
     def margin(self) -> float:
@@ -133,29 +131,39 @@ def survey(target: Target, examples: Sequence[Example], mined: Mined, seed: int,
         return Survey(Reach(False, "no example has an answer or a known-good reply", needs=_NEEDS))
     probes = _Probes(target, examples, answers, mined, clock or Clock())
     best: _Trial | None = None
-    errors: list[str] = []
+    failed: list[_Trial] = []
     for number in range(min(len(target.bindings), 24)):
         target.use(examples, number)
         for trial in _trials(probes, number):
-            errors += [trial.error] if trial.error else []
+            failed += [trial] if trial.error else []
             best = _better(best, trial)
             if best.tells and probes.clock.past(SHAPES):
                 break
-        if (best is not None and best.tells) or errors.count(_HUNG) >= _PATIENCE or probes.clock.past():
+        if (
+            (best is not None and best.tells)
+            or sum(t.error == _HUNG for t in failed) >= _PATIENCE
+            or probes.clock.past()
+        ):
             break
     if probes.clock.past():
-        return _too_slow(probes, errors)
-    return _surveyed(probes, seed, best, errors)
+        return _too_slow(probes, [t.error for t in failed])
+    return _surveyed(probes, seed, best, _errors(best, failed))
+
+
+def _errors(best: _Trial | None, failed: Sequence[_Trial]) -> list[str]:
+    """How right replies failed, where any way of calling came through; else why the ways failed."""
+    came_through = best is not None and bool(best.honest)
+    return [t.error for t in failed if bool(t.honest) == came_through]
 
 
 def _too_slow(probes: _Probes, errors: list[str]) -> Survey:
     """There was no time to find out. A grader that hangs is told of its own limit."""
     if errors[:1] == [_HUNG]:
-        return Survey(Reach(False, _why_not(None, errors), needs=_NEEDS_TIME), errors=errors)
+        return Survey(Reach(False, _why_not(None, errors), needs=_NEEDS_TIME))
     clock, calls = probes.clock, getattr(probes.target, "calls", 0)
     cost = f": {calls} calls, about {clock.each:.2g} s each" if clock.each else ""
     why = f"reach took longer than the {clock.seconds:g} s that the audit has{cost}"
-    return Survey(Reach(False, why, needs=_NEEDS_SECONDS), errors=errors)
+    return Survey(Reach(False, why, needs=_NEEDS_SECONDS))
 
 
 def _no_examples() -> str:
@@ -209,7 +217,9 @@ def _trials(probes: _Probes, way: int) -> Iterator[_Trial]:
             if len(part) < each:
                 return
             right, wrong = [_number(p) for p in part[::2]], [_number(p) for p in part[1::2]]
-            yield _Trial(way, shape, right, wrong, null, next(filter(None, map(_failure, part[::2])), ""))
+            ends = [_failure(p) for p in part[::2]]
+            error = next(filter(None, ends), "")
+            yield _Trial(way, shape, right, wrong, null, error, read=not all(ends))
             done += 1
 
 
@@ -242,7 +252,7 @@ def _exchanged(examples: Sequence[Example], probed: Sequence[int]) -> list[tuple
 
 
 def _number(paid: Paid) -> float:
-    return paid.reward if paid.reward is not None else _FAILED if paid.error or paid.end else 0.0
+    return paid.reward if paid.reward is not None else -1e9 if paid.error or paid.end else 0.0
 
 
 def _failure(paid: Paid) -> str:
@@ -278,7 +288,7 @@ def _surveyed(probes: _Probes, seed: int, best: _Trial | None, errors: list[str]
     varies = best is not None and target.truths and len({*best.honest, *best.wrong, *best.null}) > 1
     if best is None or not (best.tells or best.blind or varies):
         needs = _NEEDS_TIME if errors[:1] == [_HUNG] else _NEEDS
-        return Survey(Reach(False, _why_not(best, errors), needs=needs), errors=errors)
+        return Survey(Reach(False, _why_not(best, errors), needs=needs))
     target.use(probes.examples, best.binding)
     found = Survey(Reach(False, ""), blind=not best.tells and not target.truths, binding=best.binding)
     for index, example in enumerate(probes.examples):
@@ -311,7 +321,7 @@ def _why_not(best: _Trial | None, errors: Sequence[str]) -> str:
         return f"every way of calling it failed; the first error: {first}"
     if not best.read:
         return f"every right reply made it fail; the first error: {errors[0]}"
-    failed = f"; some made it fail, the first with {errors[0]}" if errors else ""
+    failed = f"; other right replies made it fail, the first with {errors[0]}" if errors else ""
     if len({*best.honest, *best.wrong, *best.null}) == 1:
         return f"every probe was paid {best.honest[0]:g}: right, wrong and empty replies alike{failed}"
     return f"no right reply that could be made was paid more than a wrong one{failed}"
